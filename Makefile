@@ -1,0 +1,35 @@
+# Two commands for everything: `make quickstart` and `make test`. Each starts from a bare clone.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: quickstart test check install sandbox
+
+quickstart: install sandbox  ## evaluate the shipped lab/base checkpoint on the three lab suites, offline, on the CPU
+	$(BIN)/harness eval --ckpt lab/base --suite lab --out runs
+
+test: install sandbox  ## the whole test suite
+	$(BIN)/pytest -n auto -q
+
+check: install  ## formatting, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+# Generated programs run only inside bubblewrap; it is a system package, not a Python one.
+sandbox:
+	@command -v bwrap >/dev/null || { \
+	  echo "installing bubblewrap (the sandbox for generated programs)"; \
+	  if [ "$$(id -u)" = 0 ]; then S=; else S="sudo -n"; fi; \
+	  { $$S apt-get install -y -qq bubblewrap || { $$S apt-get update -qq && $$S apt-get install -y -qq bubblewrap; }; } >/dev/null 2>&1 \
+	  || { echo "could not install it; install bubblewrap yourself: apt-get install bubblewrap (Debian, Ubuntu) or dnf install bubblewrap (Fedora)"; exit 1; }; }

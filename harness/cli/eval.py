@@ -1,0 +1,135 @@
+"""`harness eval`: the main job."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from harness.cli.options import (
+    build_config,
+    data_options,
+    scoring_options,
+    split_accepted,
+    split_names,
+    task_options,
+)
+from harness.cli.progress import make_progress
+from harness.cli.table import print_run
+from harness.cli.wiring import PreparedRun, prepare_run
+from harness.errors import EXIT_INCOMPLETE, EXIT_OK
+from harness.provenance import collect_provenance
+from harness.runner import Progress, execute
+from harness.schema import RunRecord
+from harness.store import RunStore, read_run, run_path
+
+
+@click.command("eval")
+@click.option("--ckpt", metavar="X", help="Shipped name (lab/base), folder, hub id[@revision], or scripted:mixed.")
+@task_options
+@click.option("--config", metavar="FILE", help="TOML file of the same settings; flags go over it.")
+@click.option("--preset", metavar="NAME", help="Sampling: greedy, or avg@8.  [default: greedy]")
+@click.option("--limit", type=int, metavar="N", help="Only the first N examples of each task.")
+@click.option("--out", metavar="DIR", help="Folder for run directories.  [default: runs]")
+@click.option("--label", metavar="NAME", help="Name in tables and of the run folder.  [default: from --ckpt]")
+@click.option(
+    "--prompting",
+    type=click.Choice(["auto", "chat", "completion"]),
+    help="Chat template or plain text.  [default: auto, chat if the tokenizer has a template]",
+)
+@click.option("--chat-template", metavar="FILE", help="Use this chat template instead of the tokenizer's.")
+@click.option("--enable-thinking/--no-enable-thinking", default=None, help="Qwen3's thinking switch.")
+@click.option("--engine", type=click.Choice(["auto", "hf", "scripted"]), help="[default: auto]")
+@data_options
+@scoring_options
+@click.option(
+    "--set",
+    "assignments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Any setting, e.g. sampling.temperature=0.7, sampling.max_tokens=512, engine.dtype=float32.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and the first prompts; measure nothing.")
+@click.option("--fresh", is_flag=True, help="Measure again beside an existing run instead of resuming it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run record as JSON instead of a table.")
+def command(**flags: Any) -> int:
+    r"""Evaluate one checkpoint on tasks and suites.
+
+    The same command run again resumes what is missing, or prints the finished table. Nothing finished is ever lost.
+
+    \b
+    harness eval --ckpt lab/base --suite lab
+    harness eval --ckpt outputs/grlo-step-200 --suite chat,math,code --data-dir data
+    harness eval --ckpt Qwen/Qwen3-4B-Base --task gsm8k,aime24 --preset avg@8
+    harness eval --ckpt lab/base --task gsm8k --limit 20 --dry-run
+    """
+    dry_run, fresh, as_json = flags.pop("dry_run"), flags.pop("fresh"), flags.pop("as_json")
+    prepared = prepare_run(_config(flags))
+    try:
+        if dry_run:
+            from harness.cli.dry_run import print_plan
+
+            print_plan(prepared)
+            return EXIT_OK
+        if fresh:
+            prepared = _next_attempt(prepared)
+        record = run_prepared(prepared)
+    finally:
+        prepared.close()
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=2).decode() + "\n")
+    else:
+        print_run(record, run_path(Path(prepared.config.out), prepared.spec))
+    return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
+
+
+def run_prepared(prepared: PreparedRun) -> RunRecord:
+    """Execute a prepared run, or read it back if it is complete.
+
+    Raises:
+        HarnessError: as harness.runner.execute.
+    """
+    path = run_path(Path(prepared.config.out), prepared.spec)
+    store = RunStore(path, prepared.spec)
+    try:
+        if store.is_complete():
+            return read_run(path)
+        bars = make_progress()
+        if bars is None:
+            return _execute(prepared, store, Progress())
+        with bars:
+            return _execute(prepared, store, bars)
+    finally:
+        store.close()
+
+
+def _execute(prepared: PreparedRun, store: RunStore, progress: Progress) -> RunRecord:
+    return execute(
+        prepared.planned,
+        store,
+        prepared.make_engine,
+        collect_provenance,
+        prepared.checkpoint.training,
+        progress,
+        prepared.num_workers,
+    )
+
+
+def _config(flags: dict[str, Any]) -> Any:
+    names = split_names(flags.pop("suite"), flags.pop("task"))
+    flags["tasks"] = names
+    flags["accept_data"] = split_accepted(flags.pop("accept_data"))
+    engine = flags.pop("engine")
+    flags["engine"] = {"name": engine} if engine else None
+    return build_config(flags.pop("config"), flags, flags.pop("assignments"))
+
+
+def _next_attempt(prepared: PreparedRun) -> PreparedRun:
+    """Return the run under the first attempt number whose directory does not exist."""
+    from dataclasses import replace
+
+    spec = prepared.spec
+    while run_path(Path(prepared.config.out), spec).exists():
+        spec = msgspec.structs.replace(spec, attempt=spec.attempt + 1)
+    return replace(prepared, spec=spec)

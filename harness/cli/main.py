@@ -1,0 +1,100 @@
+"""The `harness` command: sub-commands load only when called, and every failure ends in one line and an exit code."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from harness import __version__
+from harness.errors import EXIT_COULD_NOT_RUN, EXIT_INTERRUPTED, HarnessError
+from harness.spec import did_you_mean
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "eval": ("harness.cli.eval", "Evaluate a checkpoint on tasks and suites; resumes where it stopped."),
+    "score": ("harness.cli.score", "Grade a run again, or grade generations made elsewhere."),
+    "tasks": ("harness.cli.tasks", "List, show and check tasks."),
+    "fetch": ("harness.cli.fetch", "Download benchmark data and checkpoints ahead, for offline use."),
+    "doctor": ("harness.cli.doctor", "Say what this machine can run, and what to do about the rest."),
+}
+EPILOG = (
+    "Exit codes: 0 done; 1 the verdict is negative (a check failed); 2 inconclusive; 3 could not run (bad usage or "
+    "input); 4 stored, but some requests ended in error (run again to retry them); 130 interrupted (run again to "
+    "resume)."
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose sub-commands are imported when they are used, so that --help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or suggest a near one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]}{did_you_mean(args[0], COMMANDS)}; see harness --help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harness")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    r"""Did training in one domain transfer to the others, by how much, at what cost, and is it real?
+
+    \b
+    harness eval --ckpt lab/base --suite lab                 the shipped miniature, offline, on a CPU
+    harness eval --ckpt Qwen/Qwen3-4B-Base --suite math,code a hub checkpoint on real suites
+    harness tasks list                                       what can be measured
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; the console script's entry point."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
+    # --debug may stand anywhere, as users expect of a switch for bug reports
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        return _exit_code(cli.main(args=arguments, prog_name="harness", standalone_mode=False))
+    except HarnessError as error:
+        if debug:
+            raise
+        print(f"harness: {error}", file=sys.stderr)  # noqa: T201 - the one place that reports failure
+        return error.exit_code
+    except click.ClickException as error:
+        if debug:
+            raise
+        print(f"harness: {error.format_message()}", file=sys.stderr)  # noqa: T201
+        return EXIT_COULD_NOT_RUN
+    except (KeyboardInterrupt, click.Abort):
+        print("harness: interrupted; run the same command again to resume", file=sys.stderr)  # noqa: T201
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps the interpreter's last flush quiet
+        return 0
+
+
+def _exit_code(result: Any) -> int:
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Options that several commands share, and how flags, a TOML file and --set become one EvalConfig."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.errors import UsageError
+from harness.spec import EvalConfig, merge_tables, parse_assignments, parse_record, read_toml
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def data_options(function: F) -> F:
+    """Add the options that say where benchmark rows come from."""
+    for option in (
+        click.option(
+            "--accept-data",
+            metavar="TASK=HASH",
+            multiple=True,
+            help="Use rows that differ from the registered ones; the error of a mismatch prints the hash.",
+        ),
+        click.option("--hub-dir", metavar="DIR", help="Local mirror of hub data sets (DIR/org/name)."),
+        click.option(
+            "--data-dir", metavar="DIR", help="Folder of benchmark data.  [default: $HARNESS_DATA, else the hub]"
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def task_options(function: F) -> F:
+    """Add --suite and --task."""
+    for option in (
+        click.option(
+            "--task", metavar="NAMES", multiple=True, help="Tasks, comma-separated (see `harness tasks list`)."
+        ),
+        click.option("--suite", metavar="NAMES", multiple=True, help="Suites, comma-separated: chat, math, code, lab."),
+    ):
+        function = option(function)
+    return function
+
+
+def scoring_options(function: F) -> F:
+    """Add the options that say how this machine scores."""
+    for option in (
+        click.option("--workers", type=int, metavar="N", help="Processes that score.  [default: number of cores]"),
+        click.option(
+            "--sandbox",
+            type=click.Choice(["bubblewrap", "process"]),
+            help="Where generated programs run; `process` is weaker and recorded in the run.  [default: bubblewrap]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def split_names(suite: tuple[str, ...], task: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of repeated, comma-separated --suite and --task options."""
+    return tuple(name.strip() for given in (*suite, *task) for name in given.split(",") if name.strip())
+
+
+def split_accepted(accept_data: tuple[str, ...]) -> dict[str, str]:
+    """Return --accept-data as task name → hash.
+
+    Raises:
+        UsageError: if one has no `=`.
+    """
+    for given in accept_data:
+        if "=" not in given:
+            raise UsageError(f"--accept-data {given}: expected TASK=HASH")
+    return dict(given.split("=", 1) for given in accept_data)
+
+
+def build_config(config: str | None, flags: Mapping[str, Any], assignments: tuple[str, ...]) -> EvalConfig:
+    """Lay flags over the TOML file, and --set over both.
+
+    Raises:
+        SpecError: if a setting is unknown or does not fit.
+    """
+    data = read_toml(Path(config)) if config else {}
+    given = {name: value for name, value in flags.items() if value not in (None, (), {})}
+    data = merge_tables(merge_tables(data, given), parse_assignments(assignments))
+    if "ckpt" not in data:
+        raise UsageError("no checkpoint was given; pass --ckpt lab/base, a folder, or a hub id")
+    return parse_record({"tasks": (), **data}, EvalConfig, config or "settings")

@@ -1,0 +1,79 @@
+"""Progress bars on a terminal: one line a task with rate, time left and the running score. Silent elsewhere."""
+
+import sys
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as EtaColumn
+
+from harness.runner import Progress as RunProgress
+from harness.schema import Generation, Score
+
+
+@dataclass
+class _Line:
+    bar: TaskID
+    num_scored: int
+    score_sum: float
+
+
+class TerminalProgress(RunProgress):
+    """Draws on stderr while a run goes on; used as a context manager."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+        self._bars = Progress(
+            TextColumn("{task.description:<16}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:>8}"),
+            TextColumn("score {task.fields[score]:>5} ({task.fields[scored]} scored)"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            EtaColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+
+    def __enter__(self) -> "TerminalProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def start(self, task: str, num_planned: int, num_generated: int, num_scored: int, score_sum: float) -> None:
+        """Add a task's line; work of earlier sessions counts as done, not as speed."""
+        bar = self._bars.add_task(
+            task, total=num_planned, completed=num_generated, rate="", score="", scored=num_scored, start=False
+        )
+        self._lines[task] = _Line(bar=bar, num_scored=num_scored, score_sum=score_sum)
+        self._draw_score(self._lines[task])
+
+    def generated(self, generation: Generation) -> None:
+        """Move the bar."""
+        line = self._lines[generation.key.task]
+        task = self._bars.tasks[line.bar]
+        if not task.started:
+            self._bars.start_task(line.bar)
+        self._bars.update(line.bar, advance=1, rate=f"{task.speed:.1f}/s" if task.speed else "")
+
+    def scored(self, score: Score) -> None:
+        """Update the running score."""
+        line = self._lines[score.key.task]
+        line.num_scored += 1
+        line.score_sum += score.value
+        self._draw_score(line)
+
+    def _draw_score(self, line: _Line) -> None:
+        running = f"{100 * line.score_sum / line.num_scored:.1f}" if line.num_scored else "–"
+        self._bars.update(line.bar, score=running, scored=line.num_scored)
+
+
+def make_progress() -> TerminalProgress | None:
+    """Return progress bars where a person watches, None where the output goes to a file or a pipe."""
+    return TerminalProgress() if sys.stderr.isatty() else None

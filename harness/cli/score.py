@@ -1,0 +1,209 @@
+"""`harness score`: grade a run again with today's scorers, or grade generations made elsewhere."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from harness.checkpoint import ResolvedCheckpoint
+from harness.cli.eval import run_prepared
+from harness.cli.options import data_options, scoring_options, split_accepted
+from harness.cli.progress import make_progress
+from harness.cli.table import print_run, stdout_console
+from harness.cli.wiring import PreparedRun, plan_tasks
+from harness.engines.imported import IMPORTED, ImportedEngine, ImportedFile, parse_map
+from harness.errors import EXIT_INCOMPLETE, EXIT_OK, DataError, UsageError
+from harness.plan import PlannedTask
+from harness.provenance import collect_provenance
+from harness.runner import Progress, execute
+from harness.schema import (
+    CheckpointRef,
+    Fingerprint,
+    RequestKey,
+    RunRecord,
+    RunSpec,
+    Sampling,
+    Score,
+    ScorerOptions,
+)
+from harness.spec import EvalConfig, content_hash
+from harness.store import RunStore, read_json, read_lines, run_path
+from tasks.registry import select_tasks
+
+
+@click.command("score")
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--task", metavar="NAME", help="The task that the generations answer.")
+@click.option(
+    "--generations", type=click.Path(path_type=Path), metavar="FILE", help="JSONL file (or .gz) of another tool."
+)
+@click.option(
+    "--map",
+    "fields",
+    metavar="NAME=FIELD,…",
+    help="Which field holds what: example_id (or input), text, index, finish_reason, continuation=true; dotted names "
+    "reach inside. Without it EvalPlus, lm-eval and plain files are recognised.",
+)
+@click.option("--id-prefix", default="", metavar="TEXT", help="Put before the file's ids, e.g. Mbpp/.")
+@click.option("--allow-missing", is_flag=True, help="Score only the examples the file has.")
+@click.option("--allow-extra", is_flag=True, help="Ignore rows for examples the task does not have.")
+@click.option("--label", metavar="NAME", help="Name in tables and of the run folder.  [default: the file's name]")
+@click.option("--out", default="runs", metavar="DIR", help="Folder for run directories.  [default: runs]")
+@data_options
+@scoring_options
+@click.option("--json", "as_json", is_flag=True, help="Print the run record as JSON instead of a table.")
+def command(run: Path | None, **flags: Any) -> int:
+    r"""Grade a run again, or grade generations made elsewhere.
+
+    \b
+    harness score runs/lab-base/0123456789abcdef
+    harness score --task gsm8k --generations out.jsonl --map example_id=id,text=response
+    harness score --task humaneval_plus --generations samples.jsonl
+
+    The first form writes scores.<grading>.jsonl and run.<grading>.json beside the old files and says how many verdicts
+    changed. The second writes an ordinary run directory, so that everything downstream works on it.
+    """
+    if (run is None) == (flags["generations"] is None):
+        raise UsageError("give either a run directory, or --task NAME --generations FILE")
+    as_json = flags.pop("as_json")
+    record, path = _regrade(run, flags) if run is not None else _import(flags)
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=2).decode() + "\n")
+    else:
+        print_run(record, path)
+    return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
+
+
+def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
+    if not flags["task"]:
+        raise UsageError("--generations needs --task NAME: which task do they answer?")
+    if not flags["generations"].is_file():
+        raise DataError(f"{flags['generations']} does not exist or is not a file")
+    fields = parse_map(flags["fields"]) if flags["fields"] else None
+    file = ImportedFile(flags["generations"], fields, flags["id_prefix"])
+    label = flags["label"] or flags["generations"].name.removesuffix(".gz").removesuffix(".jsonl")
+    config = _config(flags, ckpt=str(flags["generations"]), label=label, tasks=(flags["task"],))
+    options = _scorer_options(config, continuation=file.fields.continuation)
+    (planned,), sources = plan_tasks(select_tasks(config.tasks), config, options, "chat")
+    generations, k, missing = file.pair(
+        planned.ref.name, planned.examples, flags["allow_missing"], flags["allow_extra"]
+    )
+    if missing:
+        print_note(f"{len(missing)} of {len(planned.examples)} examples have no generation and are left out")
+    planned = _imported_plan(planned, k, set(missing))
+    fingerprint = Fingerprint(
+        weights=content_hash([file.sha256, msgspec.to_builtins(file.fields)]), tokenizer="unknown", template=None
+    )
+    ref = CheckpointRef(label=label, path=str(file.path), revision=None, fingerprint=fingerprint)
+    spec = RunSpec(
+        checkpoint=ref,
+        tasks=(planned.ref,),
+        engine=IMPORTED,
+        prompting="imported",
+        enable_thinking=None,
+        limit=None,
+    )
+    prepared = PreparedRun(
+        config=config,
+        spec=spec,
+        planned=(planned,),
+        checkpoint=ResolvedCheckpoint(ref=ref, folder=None, training=None),
+        make_engine=lambda: ImportedEngine(generations, str(file.path)),
+        render=lambda request: ("", None),
+        num_workers=options.num_workers,
+        sources=sources,
+    )
+    try:
+        return run_prepared(prepared), run_path(Path(config.out), spec)
+    finally:
+        prepared.close()
+
+
+def _imported_plan(planned: PlannedTask, k: int, missing: set[str]) -> PlannedTask:
+    """Return the plan that a file of generations answers: how they were sampled and asked is not known."""
+    examples = tuple(example for example in planned.examples if example.example_id not in missing)
+    sampling = Sampling(temperature=-1, max_tokens=0, num_generations=k)
+    ref = msgspec.structs.replace(planned.ref, prompt="imported", sampling=sampling, num_examples=len(examples))
+    return replace(planned, ref=ref, examples=examples)
+
+
+def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
+    spec = read_json(path / "spec.json", RunSpec)
+    config = _config(
+        flags, ckpt=spec.checkpoint.path, label=spec.checkpoint.label, tasks=tuple(ref.name for ref in spec.tasks)
+    )
+    # an imported file's map is not kept with the run; that its texts continue the prompt is in the scorer's version
+    continuation = spec.prompting == "completion" or any("continuation" in ref.scorer for ref in spec.tasks)
+    options = _scorer_options(config, continuation)
+    planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
+    old_scores = {score.key: score for score in read_lines(path / "scores.jsonl", Score)}
+    planned = tuple(_as_run(item, spec, old_scores) for item in planned)
+    new_spec = msgspec.structs.replace(spec, tasks=tuple(item.ref for item in planned))
+    grading = content_hash([item.ref.scorer for item in planned])[:8]
+    store = RunStore(path, new_spec, grading)
+    try:
+        record = _execute(planned, store, options.num_workers)
+        changed = sum(score.key in old_scores and score.value != old_scores[score.key].value for score in store.scores)
+    finally:
+        store.close()
+        for scorer in {id(item.scorer): item.scorer for item in planned}.values():
+            scorer.close()
+    print_note(f"{changed} of {len(old_scores)} verdicts changed; wrote {path / f'scores.{grading}.jsonl'}")
+    return record, path
+
+
+def _as_run(item: PlannedTask, spec: RunSpec, old_scores: dict[RequestKey, Score]) -> PlannedTask:
+    """Return today's task with the run's examples, prompt and sampling; only the scorer may be new."""
+    old = next(ref for ref in spec.tasks if ref.name == item.ref.name)
+    if (old.data_sha256, old.version) != (item.ref.data_sha256, item.ref.version):
+        raise DataError(
+            f"{old.name}: the run was made on version {old.version}, data {old.data_sha256[:16]}; today's task is "
+            f"version {item.ref.version}, data {item.ref.data_sha256[:16]}, and a re-grading may change the scorer only"
+        )
+    given = {key.example_id for key in old_scores if key.task == old.name}
+    examples = tuple(example for example in item.examples if example.example_id in given)
+    return replace(item, ref=msgspec.structs.replace(old, scorer=item.ref.scorer), examples=examples)
+
+
+def _execute(planned: tuple[PlannedTask, ...], store: RunStore, num_workers: int) -> RunRecord:
+    bars = make_progress()
+    run: Callable[[Progress], RunRecord] = lambda progress: execute(  # noqa: E731
+        planned, store, _no_engine, collect_provenance, None, progress, num_workers
+    )
+    if bars is None:
+        return run(Progress())
+    with bars:
+        return run(bars)
+
+
+def _no_engine() -> NoReturn:
+    raise DataError("the run has not finished generating; resume it with its `harness eval` command first")
+
+
+def _config(flags: dict[str, Any], ckpt: str, label: str, tasks: tuple[str, ...]) -> EvalConfig:
+    return EvalConfig(
+        ckpt=ckpt,
+        label=label,
+        tasks=tasks,
+        out=flags["out"],
+        data_dir=flags["data_dir"],
+        hub_dir=flags["hub_dir"],
+        accept_data=split_accepted(flags["accept_data"]),
+        sandbox=flags["sandbox"] or "bubblewrap",
+        workers=flags["workers"],
+    )
+
+
+def _scorer_options(config: EvalConfig, continuation: bool) -> ScorerOptions:
+    num_workers = config.workers or os.cpu_count() or 1
+    return ScorerOptions(num_workers=num_workers, sandbox=config.sandbox, continuation=continuation)
+
+
+def print_note(text: str) -> None:
+    """Print a remark above the table."""
+    stdout_console().print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,135 @@
+"""`harness tasks`: list, show and check what can be measured."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from harness.cli.options import data_options, scoring_options, split_accepted
+from harness.cli.table import stdout_console
+from harness.errors import EXIT_NEGATIVE, EXIT_OK
+from harness.interfaces import Scorer
+from harness.schema import ScorerOptions
+from tasks.check import TaskCheck, check_task
+from tasks.dataset import check_hash
+from tasks.registry import SUITES, TASKS, select_tasks
+from tasks.task import BenchmarkTask
+
+
+@click.group("tasks")
+def command() -> None:
+    """List, show and check tasks."""
+
+
+@command.command("list")
+def list_tasks() -> None:
+    """List tasks and suites."""
+    console = stdout_console()
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in ("task", "suite", "examples", "metric", "what it measures"):
+        table.add_column(name, justify="right" if name == "examples" else "left")
+    for task in TASKS.values():
+        table.add_row(task.name, task.suite, str(task.source.num_examples), task.metric, task.title)
+    console.print(table)
+    console.print(
+        "\nsuites: " + "; ".join(f"[bold]{name}[/] = {', '.join(members)}" for name, members in SUITES.items())
+    )
+
+
+@command.command("show")
+@click.argument("name")
+@data_options
+def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tuple[str, ...]) -> None:
+    """Show one task: source, licence, protocol, presets, and its first prompt."""
+    console = stdout_console()
+    for task in select_tasks([name]):
+        source = task.source
+        place = (source.embedded and "embedded in the package") or " or ".join(
+            filter(None, [source.local and f"DATA/{source.local}", source.hub or source.evalplus])
+        )
+        rows = (
+            ("title", task.title),
+            ("paper", task.paper),
+            ("licence", task.licence),
+            ("protocol", task.protocol),
+            ("metric", task.metric),
+            ("rows", f"{source.num_examples} from {place}"),
+            ("sha256", source.sha256),
+            ("prompts", f"{task.prompt_id('chat')}, {task.prompt_id('completion')}"),
+            *((f"preset {preset}", _sampling(task, preset)) for preset in task.presets),
+        )
+        console.print(f"[bold]{task.name}[/] version {task.version}, suite {task.suite}", highlight=False)
+        for label, text in rows:
+            console.print(f"  {label:<14} {text}", highlight=False, markup=False, soft_wrap=True)
+        if source.embedded or data_dir or os.environ.get("HARNESS_DATA"):
+            data = task.load(_folder(data_dir or os.environ.get("HARNESS_DATA")), _folder(hub_dir))
+            check_hash(task.name, task.data_sha256, data, split_accepted(accept_data).get(task.name))
+            first = data.examples[0]
+            console.print(f"\n  first prompt ({first.example_id}):", highlight=False)
+            console.print(task.messages(first)[0].content, highlight=False, markup=False)
+
+
+@command.command("check")
+@click.argument("names", nargs=-1)
+@click.option("--limit", type=int, metavar="N", help="Only the first N examples of each task.")
+@data_options
+@scoring_options
+def check(names: tuple[str, ...], limit: int | None, data_dir: str | None, hub_dir: str | None, **flags: Any) -> int:
+    """Check that rows are the registered ones, references score 1, and empty and near-miss answers score 0."""
+    console = stdout_console()
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("task")
+    for name in ("rows", "reference scores 1", "empty scores 0", "near-miss scores 0", "seconds"):
+        table.add_column(name, justify="right")
+    num_workers = flags["workers"] or os.cpu_count() or 1
+    options = ScorerOptions(num_workers=num_workers, sandbox=flags["sandbox"] or "bubblewrap")
+    accepted = split_accepted(flags["accept_data"])
+    checks = []
+    scorers: dict[object, Scorer] = {}
+    try:
+        for task in select_tasks(name for given in names or tuple(TASKS) for name in given.split(",")):
+            started = time.monotonic()
+            if task.scorer_factory not in scorers:
+                scorers[task.scorer_factory] = task.scorer_factory(options)
+                scorers[task.scorer_factory].check()
+            data = task.load(_folder(data_dir or os.environ.get("HARNESS_DATA")), _folder(hub_dir))
+            check_hash(task.name, task.data_sha256, data, accepted.get(task.name))
+            found = check_task(task, data.examples[:limit], scorers[task.scorer_factory], num_workers)
+            checks.append(found)
+            table.add_row(*_check_row(found), f"{time.monotonic() - started:.1f}")
+    finally:
+        for scorer in scorers.values():
+            scorer.close()
+    console.print(table)
+    for found in checks:
+        for failure in found.failures:
+            console.print(f"[red]{found.task}[/] {failure}", highlight=False, soft_wrap=True)
+        for exception in found.known:
+            console.print(f"[dim]{found.task} known exception: {exception}[/]", highlight=False, soft_wrap=True)
+    return EXIT_NEGATIVE if any(found.failures for found in checks) else EXIT_OK
+
+
+def _check_row(found: TaskCheck) -> tuple[str, ...]:
+    reference = "no references" if found.num_gold is None else f"{found.num_gold}/{found.num_examples}"
+    return (
+        found.task,
+        str(found.num_examples),
+        reference,
+        f"{found.num_empty}/{found.num_examples}",
+        f"{found.num_near_miss}/{found.num_examples}",
+    )
+
+
+def _sampling(task: BenchmarkTask, preset: str) -> str:
+    sampling = task.presets[preset]
+    return (
+        f"temperature {sampling.temperature}, top_p {sampling.top_p}, top_k {sampling.top_k}, "
+        f"{sampling.num_generations} generation(s) of at most {sampling.max_tokens} tokens"
+    )
+
+
+def _folder(path: str | None) -> Path | None:
+    return Path(path) if path else None

@@ -1,0 +1,77 @@
+"""Tasks × examples × generations → ordered requests, each with its own seed. The plan fixes every denominator."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from harness.errors import DataError
+from harness.interfaces import Scorer, Task
+from harness.schema import Example, LoadedData, Request, RequestKey, RunSpec, Sampling, TaskRef
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task with its rows, pinned; what the runner works through."""
+
+    task: Task
+    ref: TaskRef
+    examples: tuple[Example, ...]
+    """After `limit`."""
+    scorer: Scorer
+
+    @property
+    def num_requests(self) -> int:
+        """Number of generations the plan asks for."""
+        return len(self.examples) * self.ref.sampling.num_generations
+
+
+def pin_task(
+    task: Task, data: LoadedData, scorer: Scorer, sampling: Sampling, prompting: str, limit: int | None
+) -> PlannedTask:
+    """Fix a task's rows, prompt, scorer and sampling.
+
+    Raises:
+        DataError: if two rows share an example_id.
+    """
+    examples = data.examples if limit is None else data.examples[:limit]
+    seen: set[str] = set()
+    for example in examples:
+        if example.example_id in seen:
+            raise DataError(f"{task.name}: example_id {example.example_id} occurs twice in {data.source}")
+        seen.add(example.example_id)
+    ref = TaskRef(
+        name=task.name,
+        version=task.version,
+        suite=task.suite,
+        data_sha256=data.sha256,
+        prompt=task.prompt_id(prompting),
+        scorer=f"{scorer.name}@{scorer.version}",
+        sampling=sampling,
+        num_examples=len(examples),
+    )
+    return PlannedTask(task=task, ref=ref, examples=examples, scorer=scorer)
+
+
+def plan_requests(planned: Sequence[PlannedTask], prompting: str) -> Iterator[Request]:
+    """Yield every request of a run in plan order: task by task, example by example, index by index."""
+    for item in planned:
+        for example in item.examples:
+            messages = item.task.messages(example) if prompting == "chat" else None
+            prompt = item.task.completion_prompt(example) if prompting == "completion" else None
+            for index in range(item.ref.sampling.num_generations):
+                key = RequestKey(task=item.ref.name, example_id=example.example_id, index=index)
+                seed = request_seed(item.ref.sampling.seed, key)
+                yield Request(key=key, messages=messages, prompt=prompt, sampling=item.ref.sampling, seed=seed)
+
+
+def request_seed(seed: int, key: RequestKey) -> int:
+    """Return the request's own 63-bit seed: a hash of the sampling seed and the key, so that order never matters."""
+    text = msgspec.json.encode([seed, key.task, key.example_id, key.index])
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+def check_same_plan(spec: RunSpec, planned: Iterable[PlannedTask]) -> None:
+    """Assert that a spec and a plan speak of the same tasks (an invariant of ours, not of the user's)."""
+    assert spec.tasks == tuple(item.ref for item in planned), "the spec was not made from this plan"

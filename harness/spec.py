@@ -1,0 +1,209 @@
+"""From what a user writes (TOML, flags, `--set`) to one frozen EvalConfig, and the canonical hash that names a run.
+
+It does not touch weights or data: those are pinned by harness.checkpoint and harness.plan.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from harness.errors import SpecError
+from harness.schema import Record, RunSpec, Sampling
+
+T = TypeVar("T")
+
+
+class SamplingConfig(Record, frozen=True):
+    """Overrides of the preset's sampling; None keeps the preset's value. Field meanings as in `Sampling`."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    num_generations: int | None = None
+    seed: int | None = None
+    repetition_penalty: float | None = None
+
+
+class EngineConfig(Record, frozen=True):
+    """Which engine, and its settings."""
+
+    name: Literal["auto", "hf", "scripted"] = "auto"
+    """`auto` takes scripted for `scripted:` checkpoints, else hf."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto"
+    """`auto` is bfloat16 on a GPU, float32 on a CPU."""
+    device: str = "auto"
+    """`auto` is cuda where there is one, else cpu."""
+    max_batch_tokens: int | None = None
+    """Prompt plus completion tokens held in a batch at once; None lets the engine choose. Never changes results."""
+    max_batch_size: int | None = None
+    """Most requests in a batch; None lets the engine choose. Never changes results."""
+
+
+class EvalConfig(Record, frozen=True):
+    """Everything `harness eval` can be told; a TOML file of these fields is the same as the flags."""
+
+    ckpt: str
+    """Shipped name (lab/base), folder, hub id[@revision], or `scripted:…`."""
+    tasks: tuple[str, ...]
+    """Task and suite names."""
+    label: str | None = None
+    """Name in tables and of the run folder; None derives it from ckpt."""
+    out: str = "runs"
+    """Folder that holds run directories."""
+    preset: str = "greedy"
+    """Named sampling preset of the tasks: greedy or avg@8."""
+    sampling: SamplingConfig = SamplingConfig()
+    engine: EngineConfig = EngineConfig()
+    prompting: Literal["auto", "chat", "completion"] = "auto"
+    """`auto` is chat if the tokenizer has a template, else completion."""
+    enable_thinking: bool | None = None
+    """Qwen3's thinking switch; None leaves the template's default."""
+    chat_template: str | None = None
+    """File with a chat template to use instead of the tokenizer's."""
+    limit: int | None = None
+    """Evaluate only the first examples of each task."""
+    data_dir: str | None = None
+    """Folder of benchmark data; None reads $HARNESS_DATA, else the hub."""
+    hub_dir: str | None = None
+    """Local mirror of hub data sets (folder/org/name), read instead of the hub."""
+    accept_data: dict[str, str] = msgspec.field(default_factory=dict)
+    """Task name to data hash: explicit consent to rows that differ from the registered ones."""
+    sandbox: Literal["bubblewrap", "process"] = "bubblewrap"
+    """Where generated programs run."""
+    workers: int | None = None
+    """Processes that score; None takes the number of cores."""
+    attempt: int = 0
+    """Raised by --fresh to measure again beside an old run."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one JSON text of a value: sorted keys, no spaces, UTF-8, nan and infinity spelled out."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def content_hash(value: Any) -> str:
+    """Return the sha256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def spec_id(spec: RunSpec) -> str:
+    """Return the name of a run: the first 16 hex digits of the spec's canonical hash.
+
+    Where the checkpoint lies does not count, only what it contains: a moved folder is the same run.
+    """
+    checkpoint = msgspec.structs.replace(spec.checkpoint, path="", revision=None)
+    return content_hash(msgspec.to_builtins(msgspec.structs.replace(spec, checkpoint=checkpoint)))[:16]
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean …?)` if a known name is close to what was given, else an empty string."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def parse_record(data: Mapping[str, Any], kind: type[T], source: str) -> T:
+    """Build a record from plain data, naming the first field that does not fit.
+
+    Raises:
+        SpecError: if a key is unknown (with a suggestion), missing, or of the wrong type.
+    """
+    _reject_unknown_keys(data, kind, source)
+    try:
+        return msgspec.convert(dict(data), kind)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{source}: {error}") from error
+
+
+def _reject_unknown_keys(data: Mapping[str, Any], kind: Any, source: str, prefix: str = "") -> None:
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in data.items():
+        if key not in fields:
+            hint = did_you_mean(key, fields) or f"; known: {', '.join(fields)}"
+            raise SpecError(f"{source}: unknown setting {prefix}{key}{hint}")
+        if isinstance(value, Mapping) and isinstance(fields[key], type) and issubclass(fields[key], msgspec.Struct):
+            _reject_unknown_keys(value, fields[key], source, f"{prefix}{key}.")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Raises:
+        SpecError: if the file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not TOML: {error}") from error
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turn `--set a.b=value` flags into nested tables; the value is read as TOML, or as a string if it is not TOML.
+
+    Raises:
+        SpecError: if an assignment has no `=` or assigns to both a table and a value.
+    """
+    tables: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise SpecError(f"--set {assignment}: expected NAME=VALUE, for example --set sampling.temperature=0.7")
+        *parents, leaf = path.strip().split(".")
+        table = tables
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise SpecError(f"--set {assignment}: {parent} already has a value of its own")
+        table[leaf] = _toml_value(text.strip())
+    return tables
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def merge_tables(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return base with update laid over it, table by table."""
+    merged = dict(base)
+    for key, value in update.items():
+        old = merged.get(key)
+        merged[key] = merge_tables(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def resolve_sampling(preset: Sampling, overrides: SamplingConfig) -> Sampling:
+    """Return the preset with the overrides applied, checked for range.
+
+    Raises:
+        SpecError: if a value is out of range, or several greedy generations are asked for.
+    """
+    changes = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}
+    sampling = msgspec.structs.replace(preset, **changes)
+    checks = (
+        (sampling.temperature >= 0, "temperature", "0 (greedy) or more"),
+        (0 < sampling.top_p <= 1, "top_p", "above 0 and at most 1"),
+        (sampling.top_k >= 0, "top_k", "0 (all tokens) or more"),
+        (sampling.max_tokens >= 1, "max_tokens", "1 or more"),
+        (sampling.num_generations >= 1, "num_generations", "1 or more"),
+        (sampling.repetition_penalty > 0, "repetition_penalty", "above 0"),
+    )
+    for fits, name, expected in checks:
+        if not fits:
+            raise SpecError(f"sampling.{name} is {getattr(sampling, name)}, expected {expected}")
+    if sampling.temperature == 0 and sampling.num_generations > 1:
+        raise SpecError(
+            f"num_generations is {sampling.num_generations} at temperature 0: greedy completions are all the same; "
+            "set sampling.temperature, or num_generations to 1"
+        )
+    return sampling

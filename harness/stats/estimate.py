@@ -1,0 +1,107 @@
+"""The estimate of one score: value, standard error and interval from per-example verdicts. Pure functions of arrays."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.schema import Estimate
+
+Floats = NDArray[np.float64]
+
+
+def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | None, level: float = 0.95) -> Estimate:
+    """Estimate the mean verdict from per-example sums and counts.
+
+    The estimator is R = Σ sums / Σ counts: the plain mean when every example has the same number of verdicts (k
+    generations), a ratio of means when it has not (IFEval's instructions).
+
+    Interval and standard error, with examples (or clusters of them) as independent units:
+
+    - One 0/1 verdict per example, no clusters: Wilson score interval (Wilson 1927); stderr is that of the mean,
+      sqrt(s²/n) with s² the sample variance (n − 1).
+    - Otherwise: clustered standard error (Miller 2024, arXiv 2411.00640, eq. 4) of the linearised ratio,
+      SE² = G/(G − 1) Σ_g (Σ_{i∈g} (sums_i − R counts_i))² / (Σ counts)²; with singleton clusters and equal counts this
+      is s²/n. Interval R ± t_{G−1} SE, clipped to [0, 1].
+    - If all cluster totals agree exactly, SE is 0 and a t interval would have no width; the Wilson interval for G
+      verdicts is given instead. It is conservative: no variable in [0, 1] with that mean varies more than a 0/1 one.
+
+    Args:
+        sums: shape (n,), sum of each example's verdicts; each verdict in [0, 1].
+        counts: shape (n,), number of each example's verdicts, at least 1.
+        clusters: shape (n,), cluster number of each example; None means that each stands alone.
+        level: coverage of the interval.
+
+    Returns:
+        The estimate. n = 0: all nan. One unit: value, nan stderr; the interval is Wilson's for 0/1 verdicts, else nan.
+    """
+    num_examples = len(sums)
+    if num_examples == 0:
+        return _undefined(level, num_examples=0)
+    groups = np.arange(num_examples) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    num_clusters = int(groups.max()) + 1
+    total = float(counts.sum())
+    value = float(sums.sum()) / total
+    residuals = np.bincount(groups, weights=sums - value * counts)
+    stderr = math.nan
+    if num_clusters > 1:
+        stderr = math.sqrt(num_clusters / (num_clusters - 1) * float(residuals @ residuals)) / total
+    single_binary = bool(np.all(counts == 1) and np.all((sums == 0) | (sums == 1)))
+    if single_binary and num_clusters == num_examples:
+        low, high, method = *wilson_interval(value, num_examples, level), "wilson"
+    elif num_clusters == 1:
+        low, high, method = math.nan, math.nan, "undefined: one cluster"
+    elif stderr < 1e-12:
+        low, high, method = *wilson_interval(value, num_clusters, level), "wilson (no variance seen)"
+    else:
+        half = _t_quantile(level, num_clusters - 1) * stderr
+        low, high = max(0.0, value - half), min(1.0, value + half)
+        method = "t" if num_clusters == num_examples else "clustered t"
+    return Estimate(
+        value=value,
+        stderr=stderr,
+        ci_low=low,
+        ci_high=high,
+        level=level,
+        method=method,
+        num_examples=num_examples,
+        num_clusters=num_clusters,
+    )
+
+
+def wilson_interval(share: float, num_trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a share (Wilson 1927, JASA 22:209).
+
+    Inverts the score test: centre (p + z²/2n)/(1 + z²/n), half width z/(1 + z²/n) · sqrt(p(1 − p)/n + z²/4n²).
+    n = 0 gives nan.
+    """
+    if num_trials == 0:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    shrink = 1 + z * z / num_trials
+    centre = (share + z * z / (2 * num_trials)) / shrink
+    half = z / shrink * math.sqrt(share * (1 - share) / num_trials + z * z / (4 * num_trials**2))
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return low, high
+
+
+def _t_quantile(level: float, degrees: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + level / 2))
+
+
+def _undefined(level: float, num_examples: int) -> Estimate:
+    nan = math.nan
+    return Estimate(
+        value=nan,
+        stderr=nan,
+        ci_low=nan,
+        ci_high=nan,
+        level=level,
+        method="undefined: no examples",
+        num_examples=num_examples,
+        num_clusters=0,
+    )

@@ -1,0 +1,242 @@
+"""Run directories: created once, appended to, locked, read back. The only module that knows the file names."""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from harness.errors import LockedError, StoreError
+from harness.schema import Generation, Provenance, Record, RunRecord, RunSpec, Score
+from harness.spec import spec_id
+
+R = TypeVar("R", bound=Record)
+FSYNC_SECONDS = 2.0
+"""A power cut loses at most this much; a killed process loses nothing that was appended."""
+
+
+class RunStore:
+    """One run directory, held by this process alone until closed.
+
+    Layout: spec.json, generations.jsonl, scores.jsonl, sessions.jsonl (one line per process that worked on the run),
+    run.json (written last), lock. A re-grading keeps the generations and writes scores.<grading>.jsonl,
+    sessions.<grading>.jsonl and run.<grading>.json beside the old files.
+    """
+
+    def __init__(self, path: Path, spec: RunSpec, grading: str | None = None) -> None:
+        self.path = path
+        self.spec = spec
+        self.spec_id = spec_id(spec)
+        self._regrading = grading is not None
+        suffix = f".{grading}" if grading else ""
+        self._run_path = path / f"run{suffix}.json"
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = _take_lock(path / "lock")
+        try:
+            if not self._regrading:
+                self._write_spec()
+            self.generations = JsonLines(path / "generations.jsonl", Generation)
+            self.scores = JsonLines(path / f"scores{suffix}.jsonl", Score)
+            self.sessions = JsonLines(path / f"sessions{suffix}.jsonl", Provenance)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _write_spec(self) -> None:
+        path = self.path / "spec.json"
+        if path.exists():
+            found = spec_id(read_json(path, RunSpec))
+            if found != self.spec_id:
+                raise StoreError(f"{path} describes run {found}, not {self.spec_id}: move the folder away")
+        else:
+            write_atomically(path, msgspec.json.format(msgspec.json.encode(self.spec), indent=2))
+
+    def is_complete(self) -> bool:
+        """Say whether every planned request has ended without error."""
+        return self._run_path.exists() and read_json(self._run_path, RunRecord).status == "complete"
+
+    def drop_failed(self) -> None:
+        """Remove what ended in error, and scores without a generation, so that they are redone."""
+        if not self._regrading:
+            self.generations.keep(lambda item: item.error is None)
+        generated = {item.key for item in self.generations}
+        self.scores.keep(lambda item: item.outcome != "error" and item.key in generated)
+
+    def finish(self, record: RunRecord) -> None:
+        """Write run.json, atomically and last."""
+        self.generations.sync()
+        self.scores.sync()
+        write_atomically(self._run_path, msgspec.json.format(msgspec.json.encode(record), indent=2))
+
+    def close(self) -> None:
+        """Flush to disk and let other processes in."""
+        try:
+            self.generations.close()
+            self.scores.close()
+            self.sessions.close()
+        finally:
+            os.close(self._lock)
+
+
+class JsonLines(Generic[R]):
+    """An append-only file of records. A torn last line, left by a killed process, is cut off on opening."""
+
+    def __init__(self, path: Path, kind: type[R]) -> None:
+        self.path = path
+        self._kind = kind
+        with disk_errors(path):
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._cut_torn_line()
+        self._synced = time.monotonic()
+
+    def _cut_torn_line(self) -> None:
+        size = os.fstat(self._file).st_size
+        end = size
+        while end > 0:
+            start = max(0, end - (1 << 16))
+            newline = os.pread(self._file, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(self._file, end)
+
+    def append(self, record: R) -> None:
+        """Write one line; it survives the death of this process as soon as this returns."""
+        line = memoryview(msgspec.json.encode(record) + b"\n")
+        with disk_errors(self.path):
+            while line:
+                line = line[os.write(self._file, line) :]
+            if time.monotonic() - self._synced > FSYNC_SECONDS:
+                self.sync()
+
+    def sync(self) -> None:
+        """Force what was appended onto the disk."""
+        with disk_errors(self.path):
+            os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def __iter__(self) -> Iterator[R]:
+        return read_lines(self.path, self._kind)
+
+    def keep(self, wanted: Callable[[R], bool]) -> None:
+        """Rewrite the file atomically with only the wanted records; does nothing if all are wanted."""
+        if all(wanted(record) for record in self):
+            return
+        temporary = self.path.with_suffix(".tmp")
+        with disk_errors(self.path):
+            with temporary.open("wb") as file:
+                for record in self:
+                    if wanted(record):
+                        file.write(msgspec.json.encode(record) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+            os.close(self._file)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND)
+
+    def close(self) -> None:
+        """Force onto the disk and close."""
+        try:
+            self.sync()
+        finally:
+            os.close(self._file)
+
+
+def run_path(root: Path, spec: RunSpec) -> Path:
+    """Return where a run lives: root/label/spec_id."""
+    return root / spec.checkpoint.label / spec_id(spec)
+
+
+def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield the records of a JSON-lines file, one at a time; a torn last line is left out.
+
+    Raises:
+        StoreError: if a whole line is not such a record, naming the line.
+    """
+    decoder = msgspec.json.Decoder(kind)
+    with disk_errors(path), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                raise StoreError(
+                    f"{path} line {number} cannot be read ({error}); restore the file, or measure again with --fresh"
+                ) from error
+
+
+def read_json(path: Path, kind: type[R]) -> R:
+    """Return the record of a JSON file.
+
+    Raises:
+        StoreError: if the file is missing or is not such a record.
+    """
+    with disk_errors(path):
+        text = path.read_bytes()
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+
+
+def read_run(path: Path) -> RunRecord:
+    """Return the record of a finished run directory.
+
+    Raises:
+        StoreError: if it is not a run directory, or the run has not finished.
+    """
+    if not (path / "spec.json").is_file():
+        raise StoreError(f"{path} is not a run directory: it has no spec.json")
+    if not (path / "run.json").is_file():
+        raise StoreError(f"{path} has not finished: run its `harness eval` command again to resume it")
+    return read_json(path / "run.json", RunRecord)
+
+
+def write_atomically(path: Path, text: bytes) -> None:
+    """Write a whole file or nothing: temporary file, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with disk_errors(path):
+        with temporary.open("wb") as file:
+            file.write(text + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "free some space and run the same command again to resume"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+            advice = "give a folder that can be written with --out"
+        else:
+            advice = "nothing finished is lost; run the same command again to resume"
+        raise StoreError(f"{path}: {error.strerror or error}; {advice}") from error
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise LockedError(
+            f"{path.parent} is being written by process {holder}; wait for it, or measure beside it with --fresh"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor

@@ -1,0 +1,52 @@
+"""All tasks and suites by name, as literals that grep finds."""
+
+from collections.abc import Iterable
+
+from harness.errors import UsageError
+from harness.spec import did_you_mean
+from tasks import suite_chat, suite_code, suite_lab, suite_math
+from tasks.task import BenchmarkTask
+
+TASKS: dict[str, BenchmarkTask] = {
+    "ifeval": suite_chat.IFEVAL,
+    "gsm8k": suite_math.GSM8K,
+    "math500": suite_math.MATH500,
+    "aime24": suite_math.AIME24,
+    "aime25": suite_math.AIME25,
+    "amc23": suite_math.AMC23,
+    "minerva_math": suite_math.MINERVA_MATH,
+    "olympiadbench": suite_math.OLYMPIADBENCH,
+    "humaneval_plus": suite_code.HUMANEVAL_PLUS,
+    "mbpp_plus": suite_code.MBPP_PLUS,
+    "lab_chat": suite_lab.LAB_CHAT,
+    "lab_math": suite_lab.LAB_MATH,
+    "lab_code": suite_lab.LAB_CODE,
+}
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "chat": ("ifeval",),
+    "math": ("gsm8k", "math500", "aime24", "aime25", "amc23", "minerva_math", "olympiadbench"),
+    "code": ("humaneval_plus", "mbpp_plus"),
+    "lab": ("lab_chat", "lab_math", "lab_code"),
+    "lab-chat": ("lab_chat",),
+    "lab-math": ("lab_math",),
+    "lab-code": ("lab_code",),
+}
+
+
+def select_tasks(names: Iterable[str]) -> tuple[BenchmarkTask, ...]:
+    """Return the tasks that task and suite names stand for, each once, in the order named.
+
+    Raises:
+        UsageError: if a name is neither a task nor a suite, with a suggestion; or if none is given.
+    """
+    chosen: dict[str, BenchmarkTask] = {}
+    for name in names:
+        if name not in TASKS and name not in SUITES:
+            hint = did_you_mean(name, [*TASKS, *SUITES]) or f"; suites: {', '.join(SUITES)}; see `harness tasks list`"
+            raise UsageError(f"no task or suite named {name}{hint}")
+        for member in SUITES.get(name, (name,)):
+            chosen[member] = TASKS[member]
+    if not chosen:
+        raise UsageError("no task was named; pass --suite chat,math,code or --task gsm8k (see `harness tasks list`)")
+    return tuple(chosen.values())

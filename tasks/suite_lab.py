@@ -1,0 +1,93 @@
+"""Lab: held-out questions of the miniature world (docs/lab.md), one task a domain, graded by the real suites' scorers.
+
+The rows are embedded; `python -m trainers.lab.tasks` makes them again, byte for byte. A score here is a real
+measurement of a small world and says nothing about billion-parameter models.
+"""
+
+from harness.interfaces import Scorer
+from harness.rows import Row
+from harness.schema import Example, Sampling, ScorerOptions
+from tasks.dataset import DataSource
+from tasks.prompts import LAB
+from tasks.suite_code import PROBLEM_FIELDS, program_scorer, wrong_program
+from tasks.suite_math import math_scorer
+from tasks.task import BenchmarkTask, presets
+
+MAX_TOKENS = 96
+"""Every reference answer is well below."""
+PRESETS = presets(MAX_TOKENS, Sampling(temperature=1.0, num_generations=8))
+PAPER = "this project, docs/lab.md"
+LICENCE = "Apache-2.0"
+
+
+def text_scorer(options: ScorerOptions) -> Scorer:
+    """Return the scorer of lab chat."""
+    from harness.scorers.text import TextChecksScorer
+
+    return TextChecksScorer(options)
+
+
+def _chat(task: str, number: int, row: Row) -> Example:
+    metadata = {"topic": row["topic"], "level": row["level"], "checks": row["checks"]}
+    return Example(task=task, example_id=row["id"], input=row["prompt"], target=row["target"], metadata=metadata)
+
+
+def _math(task: str, number: int, row: Row) -> Example:
+    metadata = {"level": row["level"]}
+    return Example(task=task, example_id=row["id"], input=row["question"], target=row["answer"], metadata=metadata)
+
+
+def _code(task: str, number: int, row: Row) -> Example:
+    metadata = {field: row[field] for field in PROBLEM_FIELDS} | {"dataset": "lab", "level": row["level"]}
+    return Example(task=task, example_id=row["id"], input=row["question"], target=row["target"], metadata=metadata)
+
+
+LAB_CHAT = BenchmarkTask(
+    name="lab_chat",
+    version="1",
+    suite="lab-chat",
+    title="Lab chat: a short answer on the asked subject, as instructed, that ends",
+    paper=PAPER,
+    licence=LICENCE,
+    protocol="rule checks of harness.scorers.text",
+    metric="accuracy",
+    source=DataSource(parse=_chat, sha256="", num_examples=200, embedded="lab_chat.jsonl"),
+    prompt=LAB,
+    scorer_factory=text_scorer,
+    presets=PRESETS,
+    near_miss=lambda example: f"I would rather speak of something else than {example.metadata['topic']}.",
+    gold=lambda example: str(example.target),
+)
+LAB_MATH = BenchmarkTask(
+    name="lab_math",
+    version="1",
+    suite="lab-math",
+    title="Lab mathematics: arithmetic in words and figures, four levels",
+    paper=PAPER,
+    licence=LICENCE,
+    protocol="answer extraction and math-verify, as gsm8k",
+    metric="accuracy",
+    source=DataSource(parse=_math, sha256="", num_examples=200, embedded="lab_math.jsonl"),
+    prompt=LAB,
+    scorer_factory=math_scorer,
+    presets=PRESETS,
+    near_miss=lambda example: f"The answer is {example.target}0.",
+    gold=lambda example: f"The answer is {example.target}.",
+)
+LAB_CODE = BenchmarkTask(
+    name="lab_code",
+    version="1",
+    suite="lab-code",
+    title="Lab code: small Python functions, three levels",
+    paper=PAPER,
+    licence=LICENCE,
+    protocol="sanitised program run in the sandbox, as humaneval_plus",
+    metric="plus",
+    source=DataSource(parse=_code, sha256="", num_examples=200, embedded="lab_code.jsonl"),
+    prompt=LAB,
+    scorer_factory=program_scorer,
+    presets=PRESETS,
+    near_miss=wrong_program,
+    gold=lambda example: str(example.target),
+)
+TASKS = (LAB_CHAT, LAB_MATH, LAB_CODE)
