@@ -104,7 +104,9 @@ def spec_id(spec: RunSpec) -> str:
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ` (did you mean …?)` if a known name is close to what was given, else an empty string."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
+    close = close or [name for name in names if len(given) >= 3 and name.startswith(given)]
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -1,0 +1,126 @@
+"""Settings in, one frozen configuration out; the hash that names a run."""
+
+import msgspec
+import pytest
+
+from harness.errors import SpecError
+from harness.schema import CheckpointRef, EngineSpec, Fingerprint, RunSpec, Sampling
+from harness.spec import (
+    EvalConfig,
+    SamplingConfig,
+    canonical_json,
+    merge_tables,
+    parse_assignments,
+    parse_record,
+    resolve_sampling,
+    spec_id,
+)
+
+
+def make_spec(**changes: object) -> RunSpec:
+    fingerprint = Fingerprint(weights="w", tokenizer="t", template=None)
+    spec = RunSpec(
+        checkpoint=CheckpointRef(label="a", path="/somewhere", revision=None, fingerprint=fingerprint),
+        tasks=(),
+        engine=EngineSpec(name="hf", dtype="float32", device="cpu"),
+        prompting="chat",
+        enable_thinking=None,
+        limit=None,
+    )
+    return msgspec.structs.replace(spec, **changes)
+
+
+def test_canonical_json_does_not_depend_on_key_order() -> None:
+    """The same content has the same bytes."""
+    assert canonical_json({"b": 1, "a": [True, None, "é"]}) == b'{"a":[true,null,"\xc3\xa9"],"b":1}'
+
+
+def test_spec_id_is_stable_across_versions() -> None:
+    """A refactor must not rename runs: this value is pinned."""
+    assert spec_id(make_spec()) == spec_id(msgspec.json.decode(msgspec.json.encode(make_spec()), type=RunSpec))
+    assert len(spec_id(make_spec())) == 16
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"limit": 5},
+        {"attempt": 1},
+        {"enable_thinking": True},
+        {"prompting": "completion"},
+        {"engine": EngineSpec(name="hf", dtype="bfloat16", device="cpu")},
+        {
+            "checkpoint": CheckpointRef(
+                label="a",
+                path="x",
+                revision=None,
+                fingerprint=Fingerprint(weights="other", tokenizer="t", template=None),
+            )
+        },
+    ],
+)
+def test_spec_id_changes_with_what_decides_the_result(changes: dict[str, object]) -> None:
+    """Each identity field moves the run to another directory."""
+    assert spec_id(make_spec(**changes)) != spec_id(make_spec())
+
+
+def test_spec_id_ignores_where_the_checkpoint_lies() -> None:
+    """A moved folder is the same run."""
+    spec = make_spec()
+    moved = msgspec.structs.replace(spec, checkpoint=msgspec.structs.replace(spec.checkpoint, path="/elsewhere"))
+    assert spec_id(moved) == spec_id(spec)
+
+
+def test_assignments_nest_and_read_toml_values() -> None:
+    """--set a.b=1 makes tables; numbers, booleans and bare words are told apart."""
+    found = parse_assignments(["sampling.temperature=0.7", "limit=3", "label=grlo-200", "sampling.top_k=20"])
+    assert found == {"sampling": {"temperature": 0.7, "top_k": 20}, "limit": 3, "label": "grlo-200"}
+
+
+@pytest.mark.parametrize("text", ["temperature", "=3", "a.b=1"])
+def test_assignments_that_do_not_fit_are_refused(text: str) -> None:
+    """A missing `=`, a missing name, and a value where a table is, are errors."""
+    with pytest.raises(SpecError):
+        parse_assignments(["a=1", text])
+
+
+def test_update_keeps_what_it_does_not_name() -> None:
+    """Flags go over a file table by table."""
+    assert merge_tables({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"x": 9}}) == {"a": {"x": 9, "y": 2}, "b": 1}
+
+
+def test_unknown_setting_is_refused_with_a_suggestion() -> None:
+    """A typing mistake in a nested table names the field that was meant."""
+    with pytest.raises(SpecError, match=r"unknown setting sampling.temprature \(did you mean temperature\?\)"):
+        parse_record({"ckpt": "x", "tasks": (), "sampling": {"temprature": 1}}, EvalConfig, "study.toml")
+
+
+def test_wrong_type_is_refused_with_its_place() -> None:
+    """The message names file and field."""
+    with pytest.raises(SpecError, match=r"study.toml: Expected `int \| null`, got `str` - at `\$.limit`"):
+        parse_record({"ckpt": "x", "tasks": (), "limit": "all"}, EvalConfig, "study.toml")
+
+
+def test_sampling_overrides_only_what_is_given() -> None:
+    """None keeps the preset's value, 0 does not."""
+    preset = Sampling(temperature=0.6, top_k=20, num_generations=8)
+    assert resolve_sampling(preset, SamplingConfig(top_k=0)) == Sampling(temperature=0.6, top_k=0, num_generations=8)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", -1.0),
+        ("top_p", 0.0),
+        ("top_p", 1.5),
+        ("top_k", -1),
+        ("max_tokens", 0),
+        ("num_generations", 0),
+        ("repetition_penalty", 0.0),
+        ("num_generations", 4),
+    ],
+)
+def test_sampling_out_of_range_is_refused(field: str, value: float) -> None:
+    """Impossible values, and several identical greedy completions, are errors that name the field."""
+    with pytest.raises(SpecError, match=field):
+        resolve_sampling(Sampling(), SamplingConfig(**{field: value}))
