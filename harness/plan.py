@@ -3,12 +3,62 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
+import numpy as np
 
-from harness.errors import DataError
+from harness.errors import DataError, StoreError
 from harness.interfaces import Scorer, Task
 from harness.schema import Example, LoadedData, Request, RequestKey, RunSpec, Sampling, TaskRef
+
+
+class Marks:
+    """Which requests of a plan are done: one byte a request, so that memory stays small however many there are."""
+
+    def __init__(self, planned: "Sequence[PlannedTask]") -> None:
+        self._rows = {item.ref.name: item.rows for item in planned}
+        self._done = {
+            item.ref.name: np.zeros((len(item.examples), item.ref.sampling.num_generations), dtype=np.bool_)
+            for item in planned
+        }
+
+    def __contains__(self, key: RequestKey) -> bool:
+        return bool(self._done[key.task][self._rows[key.task][key.example_id], key.index])
+
+    def add(self, key: RequestKey) -> None:
+        """Mark a request as done.
+
+        Raises:
+            StoreError: if it is not in the plan, or done already.
+        """
+        row = self._rows.get(key.task, {}).get(key.example_id)
+        if row is None or not 0 <= key.index < self._done[key.task].shape[1]:
+            raise StoreError(f"{describe_key(key)} is not in the plan: the run directory was edited; use --fresh")
+        if self._done[key.task][row, key.index]:
+            raise StoreError(f"{describe_key(key)} is there twice: the run directory was edited; use --fresh")
+        self._done[key.task][row, key.index] = True
+
+    def count(self, task: str) -> int:
+        """Return how many requests of a task are done."""
+        return int(self._done[task].sum())
+
+    @property
+    def total(self) -> int:
+        """Number of requests done."""
+        return sum(self.count(task) for task in self._done)
+
+    def first_missing(self, task: str) -> RequestKey | None:
+        """Return the first request of a task that is not done; None if all are."""
+        row, index = divmod(int(np.argmin(self._done[task])), self._done[task].shape[1])
+        if self._done[task].size == 0 or self._done[task][row, index]:
+            return None
+        return RequestKey(task=task, example_id=list(self._rows[task])[row], index=index)
+
+
+def describe_key(key: RequestKey) -> str:
+    """Return a key as people write it: task/example#index."""
+    return f"{key.task}/{key.example_id}#{key.index}"
 
 
 @dataclass(frozen=True)
@@ -20,6 +70,11 @@ class PlannedTask:
     examples: tuple[Example, ...]
     """After `limit`."""
     scorer: Scorer
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Position of each example by its id."""
+        return {example.example_id: row for row, example in enumerate(self.examples)}
 
     @property
     def num_requests(self) -> int:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from harness.interfaces import Engine, Scorer
-from harness.plan import PlannedTask, check_same_plan, plan_requests
+from harness.plan import Marks, PlannedTask, check_same_plan, plan_requests
 from harness.schema import (
     Example,
     Generation,
@@ -66,7 +66,7 @@ def execute(
     session.load()
     engine = make_engine() if session.num_missing else None
     try:
-        store.sessions.append(make_provenance(engine, len(session.generated)))
+        store.sessions.append(make_provenance(engine, session.generated.total))
         with session.scoring():
             session.score_stored()
             if engine is not None:
@@ -127,26 +127,26 @@ class _Session:
         self._failure: BaseException | None = None
         self._scorers = {item.ref.name: item.scorer for item in planned}
         self._examples = {(item.ref.name, example.example_id): example for item in planned for example in item.examples}
-        self.generated: set[RequestKey] = set()
-        self._scored: set[RequestKey] = set()
+        self.generated = Marks(planned)
+        self._scored = Marks(planned)
 
     @property
     def num_missing(self) -> int:
-        return sum(item.num_requests for item in self._planned) - len(self.generated)
+        return sum(item.num_requests for item in self._planned) - self.generated.total
 
     def load(self) -> None:
         """Read back what earlier sessions finished."""
         self._store.drop_failed()
-        self.generated = {generation.key for generation in self._store.generations}
+        for generation in self._store.generations:
+            self.generated.add(generation.key)
         sums: dict[str, float] = {}
         for score in self._store.scores:
             self._scored.add(score.key)
             sums[score.key.task] = sums.get(score.key.task, 0.0) + score.value
         for item in self._planned:
             name = item.ref.name
-            num_generated = sum(key.task == name for key in self.generated)
-            num_scored = sum(key.task == name for key in self._scored)
-            self._progress.start(name, item.num_requests, num_generated, num_scored, sums.get(name, 0.0))
+            done, judged = self.generated.count(name), self._scored.count(name)
+            self._progress.start(name, item.num_requests, done, judged, sums.get(name, 0.0))
 
     def missing_requests(self) -> Iterator[Request]:
         for request in plan_requests(self._planned, self._store.spec.prompting):
@@ -158,7 +158,7 @@ class _Session:
 
     def score_stored(self) -> None:
         """Score generations whose score a killed session did not write."""
-        if len(self._scored) < len(self.generated):
+        if self._scored.total < self.generated.total:
             for generation in self._store.generations:
                 if generation.key not in self._scored:
                     self._submit(generation)

@@ -1,15 +1,17 @@
-"""From a run's generations and scores to one TaskSummary per task. Reads each file once; keeps numbers, not texts."""
+"""From a run's generations and scores to one TaskSummary per task. Reads each file once; keeps sums, not texts."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from harness.errors import StoreError
-from harness.plan import PlannedTask
-from harness.schema import Estimate, Generation, RequestKey, Score, TaskSummary
-from harness.stats.estimate import estimate_mean
+from harness.plan import Marks, PlannedTask, describe_key
+from harness.schema import Estimate, Generation, Score, TaskSummary
+from harness.stats.estimate import Floats, estimate_mean
+
+PRIMARY = ""
+"""Name of the primary verdict among the named ones."""
 
 
 def summarise_run(
@@ -20,71 +22,71 @@ def summarise_run(
     Raises:
         StoreError: if a planned request has no generation or score, or an unplanned or doubled one is there.
     """
-    tallies = {item.ref.name: _Tally() for item in planned}
+    tallies = {item.ref.name: _Tally(item) for item in planned}
+    generated, scored = Marks(planned), Marks(planned)
     for generation in generations:
-        _tally_of(tallies, generation.key).add_generation(generation)
+        generated.add(generation.key)
+        tallies[generation.key.task].add_generation(generation)
     for score in scores:
-        _tally_of(tallies, score.key).add_score(score)
+        scored.add(score.key)
+        tallies[score.key.task].add_score(score)
+    for item in planned:
+        for marks, what in ((generated, "generation"), (scored, "score")):
+            if (missing := marks.first_missing(item.ref.name)) is not None:
+                raise StoreError(f"{describe_key(missing)} has no {what}; run the same command again to resume")
     return tuple(_summarise_task(item, tallies[item.ref.name], level) for item in planned)
 
 
-@dataclass
 class _Tally:
-    """Running counts of one task."""
+    """Running counts of one task; verdicts are summed per example, which is all an estimate needs."""
 
-    generated: set[tuple[str, int]] = field(default_factory=set)
-    values: dict[tuple[str, int], float] = field(default_factory=dict)
-    parts: dict[str, dict[tuple[str, int], tuple[float, ...]]] = field(default_factory=dict)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    finishes: Counter[str] = field(default_factory=Counter)
-    num_tokens: int = 0
-    num_without_tokens: int = 0
-    seconds: float = 0.0
+    def __init__(self, item: PlannedTask) -> None:
+        self._rows = item.rows
+        self.verdicts: dict[str, tuple[Floats, Floats]] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.finishes: Counter[str] = Counter()
+        self.num_tokens = 0
+        self.num_without_tokens = 0
+        self.seconds = 0.0
 
     def add_generation(self, generation: Generation) -> None:
-        place = (generation.key.example_id, generation.key.index)
-        if place in self.generated:
-            raise StoreError(f"two generations for {generation.key}: the run directory was edited; use --fresh")
-        self.generated.add(place)
         self.finishes[generation.finish_reason] += 1
         self.num_tokens += generation.num_completion_tokens or 0
         self.num_without_tokens += generation.num_completion_tokens is None
         self.seconds += generation.seconds
 
     def add_score(self, score: Score) -> None:
-        place = (score.key.example_id, score.key.index)
-        if place in self.values:
-            raise StoreError(f"two scores for {score.key}: the run directory was edited; use --fresh")
-        self.values[place] = score.value
         self.outcomes[score.outcome] += 1
+        if score.outcome == "error":
+            return  # not a verdict: the run is incomplete and says so, the estimate is over the others
+        row = self._rows[score.key.example_id]
+        self._add_verdicts(PRIMARY, row, (score.value,))
         for name, units in score.parts.items():
-            self.parts.setdefault(name, {})[place] = units
+            self._add_verdicts(name, row, units)
 
-
-def _tally_of(tallies: dict[str, _Tally], key: RequestKey) -> _Tally:
-    if key.task not in tallies:
-        raise StoreError(f"{key} is not in the plan: the run directory was edited; use --fresh")
-    return tallies[key.task]
+    def _add_verdicts(self, name: str, row: int, units: tuple[float, ...]) -> None:
+        if name not in self.verdicts:
+            self.verdicts[name] = (np.zeros(len(self._rows)), np.zeros(len(self._rows)))
+        sums, counts = self.verdicts[name]
+        sums[row] += sum(units)
+        counts[row] += len(units)
 
 
 def _summarise_task(item: PlannedTask, tally: _Tally, level: float) -> TaskSummary:
     ref, k = item.ref, item.ref.sampling.num_generations
-    places = {(example.example_id, index) for example in item.examples for index in range(k)}
-    for found, what in ((tally.generated, "generation"), (set(tally.values), "score")):
-        if found != places:
-            example_id, index = sorted(found ^ places)[0]
-            raise StoreError(f"{ref.name}: {what} of {example_id}#{index} is missing or not in the plan; use --fresh")
-    units = {place: (value,) for place, value in tally.values.items()}
+    none = (np.zeros(len(item.examples)), np.zeros(len(item.examples)))
+    verdicts = {PRIMARY: none, **tally.verdicts}
+    estimates = {name: _estimate(item, *verdicts[name], level) for name in sorted(verdicts)}
     return TaskSummary(
         task=ref.name,
         version=ref.version,
         suite=ref.suite,
-        metric=f"{item.task.metric}" if k == 1 else f"avg@{k} {item.task.metric}",
-        score=_estimate(item, units, level),
-        other_metrics={name: _estimate(item, found, level) for name, found in sorted(tally.parts.items())},
+        metric=item.task.metric if k == 1 else f"avg@{k} {item.task.metric}",
+        score=estimates.pop(PRIMARY),
+        other_metrics=estimates,
         num_examples=len(item.examples),
         num_generations=k,
-        num_planned=len(places),
+        num_planned=item.num_requests,
         num_scored=tally.outcomes["scored"],
         num_no_answer=tally.outcomes["no_answer"],
         num_timeout=tally.outcomes["timeout"],
@@ -96,17 +98,11 @@ def _summarise_task(item: PlannedTask, tally: _Tally, level: float) -> TaskSumma
     )
 
 
-def _estimate(item: PlannedTask, units: Mapping[tuple[str, int], tuple[float, ...]], level: float) -> Estimate:
-    k = item.ref.sampling.num_generations
-    verdicts = [
-        [unit for index in range(k) for unit in units.get((example.example_id, index), ())] for example in item.examples
-    ]
-    has_any = [bool(found) for found in verdicts]
-    sums = np.array([sum(found) for found in verdicts if found], dtype=np.float64)
-    counts = np.array([len(found) for found in verdicts if found], dtype=np.float64)
+def _estimate(item: PlannedTask, sums: Floats, counts: Floats, level: float) -> Estimate:
+    given = counts > 0
     clusters = None
     if any(example.cluster is not None for example in item.examples):
         names = [example.cluster or f"\0{example.example_id}" for example in item.examples]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        clusters = np.array([numbers[name] for name, found in zip(names, has_any, strict=True) if found])
-    return estimate_mean(sums, counts, clusters, level)
+        clusters = np.array([numbers[name] for name in names])[given]
+    return estimate_mean(sums[given], counts[given], clusters, level)

@@ -99,6 +99,7 @@ def test_one_broken_item_is_an_error_and_the_others_are_scored(tmp_path: Path) -
     (summary,) = record.tasks
     assert record.status == "incomplete"
     assert (summary.num_planned, summary.num_scored, summary.num_error) == (12, 11, 1)
+    assert (summary.score.value, summary.score.num_examples) == (1.0, 11), "an error is not a verdict"
 
 
 def test_errors_are_retried_by_the_next_session(tmp_path: Path) -> None:

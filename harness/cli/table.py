@@ -32,7 +32,7 @@ def print_run(record: RunRecord, path: Path) -> None:
         if summary.num_error:
             console.print(
                 f"[red]{summary.task}: {summary.num_error} of {summary.num_planned} requests ended in error; "
-                "run the same command again to retry them[/]",
+                "the score is over the others; run the same command again to retry[/]",
                 highlight=False,
             )
         elif summary.num_truncated > summary.num_planned / 10:

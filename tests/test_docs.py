@@ -1,0 +1,135 @@
+"""What the docs say is so: commands run, links lead somewhere, the tree and the layers are the real ones.
+
+Fences: `sh` is run; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed.
+"""
+
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from harness.cli.main import COMMANDS, cli
+from harness.spec import EvalConfig, parse_record
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+Run = Callable[..., tuple[int, str, str]]
+
+
+def fences(kind: str) -> list[tuple[str, str]]:
+    """Return (page, command) of every line in fences of a kind."""
+    found = []
+    for page in PAGES:
+        for body in re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            found += [(page.name, line.split("  #")[0].strip()) for line in body.splitlines() if line.strip()]
+    return sorted(set(found))
+
+
+def check(command: str, run_harness: Run) -> None:
+    """Run one command of the docs."""
+    words = shlex.split(os.path.expandvars(command))
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), command
+        return
+    assert words[0] == "harness", f"do not know how to run: {command}"
+    code, _, err = run_harness(*words[1:])
+    assert code in (0, 1) if words[1] == "doctor" else code == 0, err
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("page", "command"), fences("sh"), ids=lambda text: text)
+def test_commands_run(page: str, command: str, run_folder: Path, run_harness: Run) -> None:
+    """Every command in an `sh` fence works as it is written."""
+    check(command, run_harness)
+
+
+@pytest.mark.parametrize(("page", "command"), fences("sh data"), ids=lambda text: text)
+def test_commands_on_real_rows_run(page: str, command: str, run_folder: Path, run_harness: Run, data_dir: Path) -> None:
+    """Every command in an `sh data` fence works where the rows are."""
+    check(command, run_harness)
+
+
+@pytest.mark.parametrize(("page", "command"), fences("sh hub"), ids=lambda text: text)
+def test_commands_that_need_the_hub_parse(page: str, command: str) -> None:
+    """Their names and flags exist; nothing is fetched."""
+    words = shlex.split(command)
+    assert words[0] == "harness"
+    chosen = cli.get_command(click.Context(cli), words[1])
+    assert chosen is not None
+    chosen.make_context(words[1], words[2:])
+
+
+def test_settings_files_in_the_docs_are_accepted() -> None:
+    """Every `toml` fence is a whole run."""
+    for page in PAGES:
+        for body in re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            parse_record(tomllib.loads(body), EvalConfig, page.name)
+
+
+def test_links_lead_somewhere() -> None:
+    """Relative links in the docs name files that exist."""
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http") and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def test_the_annotated_tree_is_the_real_one() -> None:
+    """Every module of harness/ and tasks/ is in docs/architecture.md, and nothing else is."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for package in ("harness", "tasks"):
+        block = re.search(rf"^{package}/\n((?:  .*\n)+)", text, re.M)
+        assert block is not None
+        named = {line.split()[0] for line in block[1].splitlines()}
+        real = {path.name for path in (ROOT / package).glob("*.py") if path.name != "__init__.py"}
+        real |= {f"{path.name}/" for path in (ROOT / package).iterdir() if path.is_dir() and path.name != "__pycache__"}
+        suites = {name for name in real if name.startswith("suite_")}
+        assert named - {"suite_*.py"} == real - suites
+
+
+def test_the_layers_in_the_docs_are_the_checked_ones() -> None:
+    """docs/architecture.md names the layers of pyproject.toml, in order."""
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split())
+    shown = text.split("checked by import-linter in `make check`:")[1].split("## Words")[0]
+    names = [re.sub(r"harness\.", "", word) for layer in layers for word in layer.split(" | ")]
+    assert [word for word in re.findall(r"[\w.]+", shown.replace("harness.", ""))] == names
+
+
+def test_every_command_is_documented() -> None:
+    """README names each sub-command."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"harness {name}" not in text] == []
+
+
+def test_the_repository_speaks_of_the_project_alone() -> None:
+    """No absolute paths of a machine, no package registry hosts."""
+    pattern = re.compile(r"/work/|/root/|/home/\w+/|/opt/|\.pyenv|extra-index-url|find-links")
+    found = []
+    for path in [*ROOT.glob("*.*"), *ROOT.glob("Makefile"), *ROOT.glob("*/**/*")]:
+        if (
+            ".venv" in path.parts
+            or path.suffix not in (".py", ".md", ".toml", ".txt", ".json", ".yml", "")
+            or path.is_dir()
+        ):
+            continue
+        if path.name == "test_docs.py" or path.parts[len(ROOT.parts)].startswith(
+            (".git", ".mypy", ".ruff", ".pytest", ".import")
+        ):
+            continue
+        if match := pattern.search(path.read_text(encoding="utf-8")):
+            found.append(f"{path.relative_to(ROOT)}: {match[0]}")
+    assert found == []
