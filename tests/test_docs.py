@@ -106,7 +106,7 @@ def test_the_layers_in_the_docs_are_the_checked_ones() -> None:
     text = " ".join((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split())
     shown = text.split("checked by import-linter in `make check`:")[1].split("## Words")[0]
     names = [re.sub(r"harness\.", "", word) for layer in layers for word in layer.split(" | ")]
-    assert [word for word in re.findall(r"[\w.]+", shown.replace("harness.", ""))] == names
+    assert re.findall(r"[\w.]+", shown.replace("harness.", "")) == names
 
 
 def test_every_command_is_documented() -> None:

@@ -1,7 +1,7 @@
 """Engine that hands out generations made elsewhere: reads a JSONL file of another tool, asks no model.
 
 Field names of the common shapes (EvalPlus samples, lm-eval's logged samples, plain files) are known; others are given
-by the user's map. Dotted names reach into objects and lists: `resps.0.0`.
+by the user's map. Dotted names reach into objects and lists: `resps.0.*`.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class FieldMap(Record, frozen=True):
     """Which field of a row holds what; dotted names reach into objects and lists."""
 
     text: str
-    """The completion (or the whole program)."""
+    """The completion (or the whole program); ends in `.*` where a row lists several completions of one example."""
     example_id: str | None = None
     """None pairs rows with examples by `input`."""
     input: str | None = None
@@ -39,7 +39,7 @@ KNOWN_SHAPES: dict[tuple[str, ...], FieldMap] = {
     ("example_id", "text"): FieldMap(text="text", example_id="example_id"),
     ("task_id", "solution"): FieldMap(text="solution", example_id="task_id"),
     ("task_id", "completion"): FieldMap(text="completion", example_id="task_id", continuation=True),
-    ("doc_id", "resps"): FieldMap(text="resps.0.0", example_id="doc_id"),
+    ("doc_id", "resps"): FieldMap(text="resps.0.*", example_id="doc_id"),
     ("key", "response"): FieldMap(text="response", example_id="key"),
     ("id", "response"): FieldMap(text="response", example_id="id"),
 }
@@ -81,12 +81,13 @@ class ImportedFile:
                         "map the right field with --map example_id=…, or pass --allow-extra"
                     )
                 continue
-            index = self._index(row, number, counts.get(example_id, 0))
-            key = RequestKey(task=task, example_id=example_id, index=index)
-            if key in found:
-                raise DataError(f"{self.path} line {number}: a second generation {index} for example {example_id}")
-            counts[example_id] = counts.get(example_id, 0) + 1
-            found[key] = self._generation(key, row, number)
+            for text in self._texts(row, number):
+                index = self._index(row, number, counts.get(example_id, 0))
+                key = RequestKey(task=task, example_id=example_id, index=index)
+                if key in found:
+                    raise DataError(f"{self.path} line {number}: a second generation {index} for example {example_id}")
+                counts[example_id] = counts.get(example_id, 0) + 1
+                found[key] = self._generation(key, text, row, number)
         missing = [example_id for example_id in by_id if example_id not in counts]
         if missing and not allow_missing:
             raise DataError(
@@ -120,10 +121,18 @@ class ImportedFile:
             raise DataError(f"{self.path} line {number}: {self.fields.index} is {value!r}, expected a whole number")
         return value
 
-    def _generation(self, key: RequestKey, row: Mapping[str, Any], number: int) -> Generation:
-        text = self._take(row, self.fields.text, number)
-        if not isinstance(text, str):
-            raise DataError(f"{self.path} line {number}: {self.fields.text} is {type(text).__name__}, expected text")
+    def _texts(self, row: Mapping[str, Any], number: int) -> list[str]:
+        name = self.fields.text.removesuffix(".*")
+        found = self._take(row, name, number)
+        texts = found if name != self.fields.text and isinstance(found, list) else [found]
+        for text in texts:
+            if not isinstance(text, str):
+                raise DataError(
+                    f"{self.path} line {number}: {self.fields.text} is {type(text).__name__}, expected text"
+                )
+        return texts
+
+    def _generation(self, key: RequestKey, text: str, row: Mapping[str, Any], number: int) -> Generation:
         finish: FinishReason = "unknown"
         if self.fields.finish_reason is not None:
             word = self._take(row, self.fields.finish_reason, number)
@@ -176,9 +185,7 @@ def parse_map(text: str) -> FieldMap:
     pairs = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
     unknown = [name for name in pairs if name not in FieldMap.__struct_fields__]
     if unknown or len(pairs) != len(text.split(",")):
-        raise DataError(
-            f"--map {text}: expected NAME=FIELD,… with the names {', '.join(FieldMap.__struct_fields__)}"
-        )
+        raise DataError(f"--map {text}: expected NAME=FIELD,… with the names {', '.join(FieldMap.__struct_fields__)}")
     if "text" not in pairs or not ({"example_id", "input"} & set(pairs)):
         raise DataError(f"--map {text}: needs text=FIELD, and example_id=FIELD or input=FIELD")
     settings: dict[str, Any] = dict(pairs)

@@ -113,6 +113,17 @@ def test_files_that_do_not_fit_are_refused(
     assert not (tmp_path / "runs").exists()
 
 
+def test_repeats_logged_in_one_row_are_all_graded(tmp_path: Path, run_harness: Run) -> None:
+    """lm-eval with `repeats: 2` lists both completions in one row."""
+    rows = [{"doc_id": row["example_id"], "resps": [[row["text"], "no idea"]]} for row in ROWS]
+    path = write(tmp_path / "m.jsonl", rows)
+    _, out, _ = run_harness(
+        "score", "--task", "lab_math", "--generations", str(path), "--out", str(tmp_path / "runs"), "--json"
+    )
+    (summary,) = msgspec.json.decode(out, type=RunRecord).tasks
+    assert (summary.num_generations, summary.score.value) == (2, 0.25)
+
+
 def test_missing_and_extra_rows_can_be_allowed(tmp_path: Path, run_harness: Run) -> None:
     """Explicitly, with the number left out on the page; n says how many were scored."""
     path = write(tmp_path / "m.jsonl", [*ROWS[:150], {"example_id": "other", "text": ""}])
@@ -139,5 +150,5 @@ def test_a_run_is_graded_again_beside_its_old_grades(tmp_path: Path, run_harness
     assert code == 0
     assert "7 of 200 verdicts changed" in out
     assert scores.read_bytes() == before
-    (again,) = [path for path in folder.glob("scores.*.jsonl")]
+    (again,) = folder.glob("scores.*.jsonl")
     assert sorted(read_lines(again, Score), key=lambda s: s.key) == sorted(lines, key=lambda s: s.key)
