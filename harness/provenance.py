@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,8 +27,8 @@ RECORDED_PACKAGES = (
 )
 
 
-def collect_provenance(engine: Engine | None, num_done_before: int) -> Provenance:
-    """Describe this process and its engine, as of now."""
+def collect_provenance(engine: Engine | None, num_done_before: int, started_at: datetime) -> Provenance:
+    """Describe this process and its engine."""
     commit, dirty = source_commit()
     return Provenance(
         harness_version=__version__,
@@ -39,7 +39,7 @@ def collect_provenance(engine: Engine | None, num_done_before: int) -> Provenanc
         python=platform.python_version(),
         platform=platform.platform(terse=True),
         command=" ".join(["harness", *sys.argv[1:]]),
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        started_at=started_at.isoformat(timespec="seconds"),
         engine={} if engine is None else engine.describe(),
         num_done_before=num_done_before,
     )

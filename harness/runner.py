@@ -4,6 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 
 from harness.interfaces import Engine, Scorer
 from harness.plan import Marks, PlannedTask, check_same_plan, plan_requests
@@ -41,7 +44,7 @@ def execute(
     planned: Sequence[PlannedTask],
     store: RunStore,
     make_engine: Callable[[], Engine],
-    make_provenance: Callable[[Engine | None, int], Provenance],
+    make_provenance: Callable[[Engine | None, int, datetime], Provenance],
     training: TrainingCost | None,
     progress: Progress,
     num_workers: int,
@@ -52,8 +55,8 @@ def execute(
         planned: the tasks, in the order of the store's spec.
         store: the open run directory.
         make_engine: called once, only if something is left to generate.
-        make_provenance: describes this session from its engine (None if none was needed) and the number of requests
-            that were done before.
+        make_provenance: describes this session from its engine (None if none was needed), the number of requests that
+            were done before, and when it started.
         training: what the checkpoint cost, for the record.
         progress: hears of each step.
         num_workers: scores judged at the same time.
@@ -64,32 +67,46 @@ def execute(
     check_same_plan(store.spec, planned)
     session = _Session(planned, store, progress, num_workers)
     session.load()
+    num_done, started_at = session.generated.total, datetime.now(UTC)
     engine = make_engine() if session.num_missing else None
+    described: dict[str, Any] = {}
     try:
-        store.sessions.append(make_provenance(engine, session.generated.total))
         with session.scoring():
             session.score_stored()
-            if engine is not None:
-                for generation in engine.generate(session.missing_requests()):
+            if engine is None:
+                store.sessions.append(make_provenance(None, num_done, started_at))
+            else:
+                for number, generation in enumerate(engine.generate(session.missing_requests())):
+                    if number == 0:  # only now has the engine loaded what it describes
+                        store.sessions.append(make_provenance(engine, num_done, started_at))
                     session.accept(generation)
         if engine is not None:
             session.check_all_generated()
+            described = engine.describe()
     finally:
         if engine is not None:
             engine.close()
-    return finish(planned, store, training)
+    return finish(planned, store, training, described)
 
 
-def finish(planned: Sequence[PlannedTask], store: RunStore, training: TrainingCost | None) -> RunRecord:
-    """Summarise a store in which every planned request has ended, and write run.json."""
+def finish(
+    planned: Sequence[PlannedTask], store: RunStore, training: TrainingCost | None, described: dict[str, Any]
+) -> RunRecord:
+    """Summarise a store in which every planned request has ended, and write run.json.
+
+    `described` is what the engine says of itself at the end; it replaces what the last session said at its start.
+    """
     summaries = summarise_run(planned, store.generations, store.scores)
+    sessions = list(store.sessions)
+    if described:
+        sessions[-1] = msgspec.structs.replace(sessions[-1], engine=described)
     record = RunRecord(
         spec_id=store.spec_id,
         spec=store.spec,
         status="incomplete" if any(summary.num_error for summary in summaries) else "complete",
         tasks=summaries,
         training=training,
-        sessions=tuple(store.sessions),
+        sessions=tuple(sessions),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     store.finish(record)
