@@ -1,8 +1,9 @@
 """The self-check behind `harness tasks check`: references score 1, empty and near-miss answers score 0."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from harness.interfaces import Scorer
 from harness.schema import Example, Generation, RequestKey, Score
@@ -17,10 +18,10 @@ class TaskCheck:
     num_examples: int
     num_gold: int | None
     """References that score 1; None if the data has none."""
+    num_near_miss: int | None
+    """Near misses that score 0; None if the task names none."""
     num_empty: int = 0
     """Empty answers that score 0."""
-    num_near_miss: int = 0
-    """Near misses that score 0."""
     failures: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     """References that cannot score 1, for a reason the task states."""
@@ -28,24 +29,30 @@ class TaskCheck:
 
 def check_task(task: BenchmarkTask, examples: Sequence[Example], scorer: Scorer, num_workers: int) -> TaskCheck:
     """Score reference, empty and near-miss answers of every example."""
-    found = TaskCheck(task=task.name, num_examples=len(examples), num_gold=None if task.gold is None else 0)
+    found = TaskCheck(
+        task=task.name,
+        num_examples=len(examples),
+        num_gold=None if task.gold is None else 0,
+        num_near_miss=None if task.near_miss is None else 0,
+    )
 
-    def score(example: Example, text: str) -> Score:
+    def score(make_text: Callable[[Example], str] | None, example: Example) -> Score | None:
+        if make_text is None:
+            return None
         key = RequestKey(task=task.name, example_id=example.example_id, index=0)
-        return scorer.score(example, _generation(key, text))
+        return scorer.score(example, _generation(key, make_text(example)))
 
     with ThreadPoolExecutor(num_workers) as pool:
-        gold = task.gold
-        golds = pool.map(lambda example: None if gold is None else score(example, gold(example)), examples)
-        empties = pool.map(lambda example: score(example, ""), examples)
-        misses = pool.map(lambda example: score(example, task.near_miss(example)), examples)
+        golds = pool.map(partial(score, task.gold), examples)
+        empties = pool.map(partial(score, lambda example: ""), examples)
+        misses = pool.map(partial(score, task.near_miss), examples)
         for example, is_gold, is_empty, is_miss in zip(examples, golds, empties, misses, strict=True):
             _count(task, found, example, is_gold, is_empty, is_miss)
     return found
 
 
 def _count(
-    task: BenchmarkTask, found: TaskCheck, example: Example, gold: Score | None, empty: Score, miss: Score
+    task: BenchmarkTask, found: TaskCheck, example: Example, gold: Score | None, empty: Score | None, miss: Score | None
 ) -> None:
     where = example.example_id
     if gold is not None:
@@ -55,12 +62,15 @@ def _count(
             found.known.append(f"{where}: {task.known_exceptions[where]}")
         elif gold.value != 1.0:
             found.failures.append(f"{where}: the reference scores {gold.value} ({gold.outcome}: {gold.detail})")
+    assert empty is not None
     found.num_empty += empty.value == 0.0
     if empty.value != 0.0:
         found.failures.append(f"{where}: an empty answer scores {empty.value}")
-    found.num_near_miss += miss.value == 0.0
-    if miss.value != 0.0:
-        found.failures.append(f"{where}: a near miss scores {miss.value}: {miss.answer!r}")
+    if miss is not None:
+        assert found.num_near_miss is not None
+        found.num_near_miss += miss.value == 0.0
+        if miss.value != 0.0:
+            found.failures.append(f"{where}: a near miss scores {miss.value}: {miss.answer!r}")
 
 
 def _generation(key: RequestKey, text: str) -> Generation:

@@ -10,7 +10,7 @@ from harness.schema import Example, Sampling, ScorerOptions
 from tasks.dataset import DataSource
 from tasks.prompts import LAB
 from tasks.suite_code import PROBLEM_FIELDS, program_scorer, wrong_program
-from tasks.suite_math import math_scorer
+from tasks.suite_math import number_scorer
 from tasks.task import BenchmarkTask, presets
 
 MAX_TOKENS = 96
@@ -51,7 +51,12 @@ LAB_CHAT = BenchmarkTask(
     licence=LICENCE,
     protocol="rule checks of harness.scorers.text",
     metric="accuracy",
-    source=DataSource(parse=_chat, sha256="223c1e0cab4a3290376626d89b3dee05cbe50ecdfa815e3ee391f45ddb6df56e", num_examples=200, embedded="lab_chat.jsonl"),
+    source=DataSource(
+        parse=_chat,
+        sha256="223c1e0cab4a3290376626d89b3dee05cbe50ecdfa815e3ee391f45ddb6df56e",
+        num_examples=200,
+        embedded="lab_chat.jsonl",
+    ),
     prompt=LAB,
     scorer_factory=text_scorer,
     presets=PRESETS,
@@ -67,9 +72,14 @@ LAB_MATH = BenchmarkTask(
     licence=LICENCE,
     protocol="answer extraction and math-verify, as gsm8k",
     metric="accuracy",
-    source=DataSource(parse=_math, sha256="2efe3a4e5d96e5896c3d26a3ec22e9a76888a863a3673868b21f53cd58ed8470", num_examples=200, embedded="lab_math.jsonl"),
+    source=DataSource(
+        parse=_math,
+        sha256="2efe3a4e5d96e5896c3d26a3ec22e9a76888a863a3673868b21f53cd58ed8470",
+        num_examples=200,
+        embedded="lab_math.jsonl",
+    ),
     prompt=LAB,
-    scorer_factory=math_scorer,
+    scorer_factory=number_scorer,
     presets=PRESETS,
     near_miss=lambda example: f"The answer is {example.target}0.",
     gold=lambda example: f"The answer is {example.target}.",
@@ -83,7 +93,12 @@ LAB_CODE = BenchmarkTask(
     licence=LICENCE,
     protocol="sanitised program run in the sandbox, as humaneval_plus",
     metric="plus",
-    source=DataSource(parse=_code, sha256="c9b08fdd113a966dd5bdad06417bb1e5559a88d6441f494d7513090fd6224263", num_examples=200, embedded="lab_code.jsonl"),
+    source=DataSource(
+        parse=_code,
+        sha256="c9b08fdd113a966dd5bdad06417bb1e5559a88d6441f494d7513090fd6224263",
+        num_examples=200,
+        embedded="lab_code.jsonl",
+    ),
     prompt=LAB,
     scorer_factory=program_scorer,
     presets=PRESETS,

@@ -1,10 +1,12 @@
 r"""Mathematics: GSM8K, MATH-500, AIME 2024 and 2025, AMC 2023, Minerva Math, OlympiadBench.
 
-Protocol of all seven: zero-shot chain of thought, answer in \boxed{}, equivalence by math-verify (docs/scoring.md).
+Protocol of all seven: zero-shot chain of thought, answer in \boxed{}, equivalence by math-verify (docs/scoring.md);
+GSM8K also takes the last number, as its published protocols do.
 Metric: accuracy, averaged over generations. The sources' licences differ; each task names its own.
 """
 
 import re
+from collections.abc import Callable
 
 from harness.interfaces import Scorer
 from harness.rows import Row
@@ -21,10 +23,17 @@ TOKENS = 3072
 
 
 def math_scorer(options: ScorerOptions) -> Scorer:
-    """Return the scorer of all mathematics tasks."""
+    """Return the scorer of tasks whose answer must be boxed or stated: a number from a derivation is none."""
     from harness.scorers.math_answer import MathAnswerScorer
 
     return MathAnswerScorer(options)
+
+
+def number_scorer(options: ScorerOptions) -> Scorer:
+    """Return the scorer of tasks whose answer is one number: the last number counts where none is boxed or stated."""
+    from harness.scorers.math_answer import MathAnswerScorer
+
+    return MathAnswerScorer(options, fallback="last_number")
 
 
 def boxed_target(example: Example) -> str:
@@ -34,7 +43,7 @@ def boxed_target(example: Example) -> str:
 
 def boxed_near_miss(example: Example) -> str:
     """Return a generation whose answer contains the target and is wrong."""
-    return f"The final answer is $\\boxed{{17 + {example.target}}}$, not {example.target}."
+    return f"It is not {example.target}. The final answer is $\\boxed{{{example.target} + 17}}$."
 
 
 def plain_number(value: object) -> str:
@@ -96,7 +105,15 @@ def last_boxed(solution: str) -> str:
     raise ValueError("unclosed \\boxed{")
 
 
-def _task(name: str, title: str, paper: str, licence: str, source: DataSource, max_tokens: int) -> BenchmarkTask:
+def _task(
+    name: str,
+    title: str,
+    paper: str,
+    licence: str,
+    source: DataSource,
+    max_tokens: int = TOKENS,
+    scorer_factory: Callable[[ScorerOptions], Scorer] = math_scorer,
+) -> BenchmarkTask:
     return BenchmarkTask(
         name=name,
         version="1",
@@ -108,7 +125,7 @@ def _task(name: str, title: str, paper: str, licence: str, source: DataSource, m
         metric="accuracy",
         source=source,
         prompt=MATH,
-        scorer_factory=math_scorer,
+        scorer_factory=scorer_factory,
         presets=presets(max_tokens),
         near_miss=boxed_near_miss,
         gold=boxed_target,
@@ -129,6 +146,7 @@ GSM8K = _task(
         hub_config="main",
     ),
     GSM8K_TOKENS,
+    number_scorer,
 )
 MATH500 = _task(
     "math500",
@@ -142,7 +160,6 @@ MATH500 = _task(
         local="math500/test.jsonl",
         hub="HuggingFaceH4/MATH-500",
     ),
-    TOKENS,
 )
 AIME24 = _task(
     "aime24",
@@ -157,7 +174,6 @@ AIME24 = _task(
         hub="HuggingFaceH4/aime_2024",
         hub_split="train",
     ),
-    TOKENS,
 )
 AIME25 = _task(
     "aime25",
@@ -171,7 +187,6 @@ AIME25 = _task(
         local="aime25/test.jsonl",
         hub="math-ai/aime25",
     ),
-    TOKENS,
 )
 AMC23 = _task(
     "amc23",
@@ -185,7 +200,6 @@ AMC23 = _task(
         local="amc23/test.jsonl",
         hub="math-ai/amc23",
     ),
-    TOKENS,
 )
 MINERVA_MATH = _task(
     "minerva_math",
@@ -199,7 +213,6 @@ MINERVA_MATH = _task(
         local="minerva_math/test.jsonl",
         hub="math-ai/minervamath",
     ),
-    TOKENS,
 )
 OLYMPIADBENCH = _task(
     "olympiadbench",
@@ -215,6 +228,5 @@ OLYMPIADBENCH = _task(
         hub_config="OE_TO_maths_en_COMP",
         hub_split="train",
     ),
-    TOKENS,
 )
 TASKS = (GSM8K, MATH500, AIME24, AIME25, AMC23, MINERVA_MATH, OLYMPIADBENCH)

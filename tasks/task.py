@@ -46,8 +46,8 @@ class BenchmarkTask:
     prompt: Prompt
     scorer_factory: Callable[[ScorerOptions], Scorer]
     presets: Mapping[str, Sampling]
-    near_miss: Callable[[Example], str] = field(repr=False)
-    """A wrong answer that a careless scorer would pass; `harness tasks check` wants it to score 0."""
+    near_miss: Callable[[Example], str] | None = field(repr=False)
+    """A wrong answer that a careless scorer would pass and that must score 0; None where no one text is wrong."""
     gold: Callable[[Example], str] | None = field(repr=False)
     """A generation that must score 1; None where the data has no reference answers."""
     known_exceptions: Mapping[str, str] = field(default_factory=dict, repr=False)

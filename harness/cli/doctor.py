@@ -48,7 +48,7 @@ def look_around(data_dir: str | None) -> Iterator[Finding]:
     yield _sandbox()
     yield _shipped()
     yield _data(data_dir)
-    yield _sentence_splitter()
+    yield _sentence_splitter(data_dir)
     yield _hub()
     yield _disk()
 
@@ -98,14 +98,12 @@ def _data(data_dir: str | None) -> Finding:
     return Finding("data", True, f"{data_dir} has all {len(outside)} tasks")
 
 
-def _sentence_splitter() -> Finding:
-    from importlib.util import find_spec
-
+def _sentence_splitter(data_dir: str | None) -> Finding:
     import nltk.data
 
-    assert find_spec("nltk")
+    places = [str(Path(data_dir) / "nltk_data"), *nltk.data.path] if data_dir else nltk.data.path
     try:
-        nltk.data.find("tokenizers/punkt_tab/english")
+        nltk.data.find("tokenizers/punkt_tab/english", paths=places)
     except LookupError:
         return Finding("nltk", None, "IFEval needs punkt_tab: python -m nltk.downloader punkt_tab, or set NLTK_DATA")
     return Finding("nltk", True, "punkt_tab is there (IFEval)")

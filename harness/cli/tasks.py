@@ -10,9 +10,10 @@ from rich.table import Table
 
 from harness.cli.options import data_options, scoring_options, split_accepted
 from harness.cli.table import stdout_console
+from harness.cli.wiring import plan_tasks
 from harness.errors import EXIT_NEGATIVE, EXIT_OK
-from harness.interfaces import Scorer
 from harness.schema import ScorerOptions
+from harness.spec import EvalConfig
 from tasks.check import TaskCheck, check_task
 from tasks.dataset import check_hash
 from tasks.registry import SUITES, TASKS, select_tasks
@@ -64,8 +65,9 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
         console.print(f"[bold]{task.name}[/] version {task.version}, suite {task.suite}", highlight=False)
         for label, text in rows:
             console.print(f"  {label:<14} {text}", highlight=False, markup=False, soft_wrap=True)
-        if source.embedded or data_dir or os.environ.get("HARNESS_DATA"):
-            data = task.load(_folder(data_dir or os.environ.get("HARNESS_DATA")), _folder(hub_dir))
+        place_of_rows = data_dir or os.environ.get("HARNESS_DATA")
+        if source.embedded or place_of_rows or hub_dir:
+            data = task.load(Path(place_of_rows) if place_of_rows else None, Path(hub_dir) if hub_dir else None)
             check_hash(task.name, task.data_sha256, data, split_accepted(accept_data).get(task.name))
             first = data.examples[0]
             console.print(f"\n  first prompt ({first.example_id}):", highlight=False)
@@ -77,50 +79,52 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
 @click.option("--limit", type=int, metavar="N", help="Only the first N examples of each task.")
 @data_options
 @scoring_options
-def check(names: tuple[str, ...], limit: int | None, data_dir: str | None, hub_dir: str | None, **flags: Any) -> int:
+def check(names: tuple[str, ...], **flags: Any) -> int:
     """Check that rows are the registered ones, references score 1, and empty and near-miss answers score 0."""
+    config = EvalConfig(
+        ckpt="",
+        tasks=tuple(name for given in names or tuple(TASKS) for name in given.split(",")),
+        limit=flags["limit"],
+        data_dir=flags["data_dir"],
+        hub_dir=flags["hub_dir"],
+        accept_data=split_accepted(flags["accept_data"]),
+    )
+    num_workers = flags["workers"] or os.cpu_count() or 1
+    options = ScorerOptions(num_workers=num_workers, sandbox=flags["sandbox"] or "bubblewrap")
+    planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
+    checks, seconds = [], []
+    try:
+        for item in planned:
+            started = time.monotonic()
+            checks.append(check_task(TASKS[item.ref.name], item.examples, item.scorer, num_workers))
+            seconds.append(time.monotonic() - started)
+    finally:
+        for scorer in {id(item.scorer): item.scorer for item in planned}.values():
+            scorer.close()
+    _print_checks(checks, seconds)
+    return EXIT_NEGATIVE if any(found.failures for found in checks) else EXIT_OK
+
+
+def _print_checks(checks: list[TaskCheck], seconds: list[float]) -> None:
     console = stdout_console()
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("task")
     for name in ("rows", "reference scores 1", "empty scores 0", "near-miss scores 0", "seconds"):
         table.add_column(name, justify="right")
-    num_workers = flags["workers"] or os.cpu_count() or 1
-    options = ScorerOptions(num_workers=num_workers, sandbox=flags["sandbox"] or "bubblewrap")
-    accepted = split_accepted(flags["accept_data"])
-    checks = []
-    scorers: dict[object, Scorer] = {}
-    try:
-        for task in select_tasks(name for given in names or tuple(TASKS) for name in given.split(",")):
-            started = time.monotonic()
-            if task.scorer_factory not in scorers:
-                scorers[task.scorer_factory] = task.scorer_factory(options)
-                scorers[task.scorer_factory].check()
-            data = task.load(_folder(data_dir or os.environ.get("HARNESS_DATA")), _folder(hub_dir))
-            check_hash(task.name, task.data_sha256, data, accepted.get(task.name))
-            found = check_task(task, data.examples[:limit], scorers[task.scorer_factory], num_workers)
-            checks.append(found)
-            table.add_row(*_check_row(found), f"{time.monotonic() - started:.1f}")
-    finally:
-        for scorer in scorers.values():
-            scorer.close()
+    for found, taken in zip(checks, seconds, strict=True):
+        table.add_row(*_check_row(found), f"{taken:.1f}")
     console.print(table)
     for found in checks:
         for failure in found.failures:
             console.print(f"[red]{found.task}[/] {failure}", highlight=False, soft_wrap=True)
         for exception in found.known:
             console.print(f"[dim]{found.task} known exception: {exception}[/]", highlight=False, soft_wrap=True)
-    return EXIT_NEGATIVE if any(found.failures for found in checks) else EXIT_OK
 
 
 def _check_row(found: TaskCheck) -> tuple[str, ...]:
-    reference = "no references" if found.num_gold is None else f"{found.num_gold}/{found.num_examples}"
-    return (
-        found.task,
-        str(found.num_examples),
-        reference,
-        f"{found.num_empty}/{found.num_examples}",
-        f"{found.num_near_miss}/{found.num_examples}",
-    )
+    counts = (found.num_gold, found.num_empty, found.num_near_miss)
+    shares = ("none given" if count is None else f"{count}/{found.num_examples}" for count in counts)
+    return (found.task, str(found.num_examples), *shares)
 
 
 def _sampling(task: BenchmarkTask, preset: str) -> str:
@@ -129,7 +133,3 @@ def _sampling(task: BenchmarkTask, preset: str) -> str:
         f"temperature {sampling.temperature}, top_p {sampling.top_p}, top_k {sampling.top_k}, "
         f"{sampling.num_generations} generation(s) of at most {sampling.max_tokens} tokens"
     )
-
-
-def _folder(path: str | None) -> Path | None:
-    return Path(path) if path else None

@@ -123,6 +123,8 @@ def plan_tasks(
 def data_folders(config: EvalConfig) -> tuple[Path | None, Path | None]:
     """Return the data folder ($HARNESS_DATA where none is given) and the hub mirror."""
     data_dir = config.data_dir or os.environ.get("HARNESS_DATA") or None
+    if data_dir:
+        os.environ["HARNESS_DATA"] = data_dir  # scorers' worker processes look there for NLTK's tables
     return (Path(data_dir) if data_dir else None, Path(config.hub_dir) if config.hub_dir else None)
 
 
