@@ -18,6 +18,7 @@ _DERIVATIVE = re.compile(
     r"\\frac\s?\{\s*d\s*(?:\^\{?(?P<order>\d)\}?\s*)?(?P<function>\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]+\}?)?)\s*\}"
     r"\s*\{\s*d\s*(?P<variable>[A-Za-z])\s*(?:\^\{?\d\}?)?\s*\}"
 )
+_NAMED = re.compile(r"\s*(?P<name>[A-Za-z])\s*=(?P<value>[^=,<>]+)")
 _PERCENT = re.compile(r"\s*(?:\\?%|\\text\s?\{\s*percent\s*\}|\bpercent\b|\bpct\b)\s*$")
 
 _REWRITES = tuple(
@@ -44,6 +45,7 @@ def judge(payload: dict[str, Any]) -> dict[str, Any]:
     """
     target, target_percent = _without_percent(payload["target"])
     answer, answer_percent = _without_percent(payload["answer"])
+    target, answer = _without_name(target, answer)
     targets, answers = _parse(target), _parse(answer)
     equal = _equal(targets, answers, payload)
     if not equal and target_percent and not answer_percent:
@@ -57,6 +59,20 @@ def _without_percent(text: str) -> tuple[str, bool]:
     text = text.strip().strip("$")
     stripped = _PERCENT.sub("", text)
     return stripped, stripped != text
+
+
+def _without_name(target: str, answer: str) -> tuple[str, str]:
+    """Drop a name such as N from N = n and from an answer that repeats it.
+
+    math-verify folds case, so N = n would say nothing, and any answer about N would satisfy it.
+    """
+    named = _NAMED.fullmatch(target)
+    if named is None or named["name"].lower() not in named["value"].lower():
+        return target, answer
+    repeated = _NAMED.fullmatch(answer)
+    if repeated is not None and repeated["name"] == named["name"]:
+        return named["value"], repeated["value"]
+    return named["value"], answer
 
 
 def _parse(text: str) -> list[Any]:
