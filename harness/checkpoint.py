@@ -28,6 +28,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
 )
 HUB_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+_LABEL = re.compile(r"\w[\w.@+-]*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
@@ -56,6 +57,8 @@ def resolve_checkpoint(
         CheckpointError: if it is missing, damaged, or no such hub id can be had.
     """
     label = label or default_label(ckpt)
+    if not _LABEL.fullmatch(label):
+        raise CheckpointError(f"label {label!r} names a folder: expected letters, digits, and . _ - + @ between them")
     if ckpt.startswith(SCRIPTED_PREFIX):
         fingerprint = Fingerprint(weights=content_hash(ckpt), tokenizer="none", template="none")
         ref = CheckpointRef(label=label, path=ckpt, revision=None, fingerprint=fingerprint)

@@ -15,12 +15,12 @@ from harness.cli.options import (
     split_names,
     task_options,
 )
-from harness.cli.progress import make_progress
+from harness.cli.progress import show_progress
 from harness.cli.table import print_run
 from harness.cli.wiring import PreparedRun, prepare_run
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK
 from harness.provenance import collect_provenance
-from harness.runner import Progress, execute
+from harness.runner import execute
 from harness.schema import RunRecord
 from harness.store import RunStore, read_run, run_path
 
@@ -95,25 +95,18 @@ def run_prepared(prepared: PreparedRun) -> RunRecord:
     try:
         if store.is_complete():
             return read_run(path)
-        bars = make_progress()
-        if bars is None:
-            return _execute(prepared, store, Progress())
-        with bars:
-            return _execute(prepared, store, bars)
+        with show_progress() as progress:
+            return execute(
+                prepared.planned,
+                store,
+                prepared.make_engine,
+                collect_provenance,
+                prepared.checkpoint.training,
+                progress,
+                prepared.num_workers,
+            )
     finally:
         store.close()
-
-
-def _execute(prepared: PreparedRun, store: RunStore, progress: Progress) -> RunRecord:
-    return execute(
-        prepared.planned,
-        store,
-        prepared.make_engine,
-        collect_provenance,
-        prepared.checkpoint.training,
-        progress,
-        prepared.num_workers,
-    )
 
 
 def _config(flags: dict[str, Any]) -> Any:

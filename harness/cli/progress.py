@@ -1,6 +1,7 @@
 """Progress bars on a terminal: one line a task with rate, time left and the running score. Silent elsewhere."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -74,6 +75,6 @@ class TerminalProgress(RunProgress):
         self._bars.update(line.bar, score=running, scored=line.num_scored)
 
 
-def make_progress() -> TerminalProgress | None:
-    """Return progress bars where a person watches, None where the output goes to a file or a pipe."""
-    return TerminalProgress() if sys.stderr.isatty() else None
+def show_progress() -> AbstractContextManager[RunProgress]:
+    """Return progress bars where a person watches, silence where the output goes to a file or a pipe."""
+    return TerminalProgress() if sys.stderr.isatty() else nullcontext(RunProgress())

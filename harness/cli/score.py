@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,14 +12,14 @@ import msgspec
 from harness.checkpoint import ResolvedCheckpoint
 from harness.cli.eval import run_prepared
 from harness.cli.options import data_options, scoring_options, split_accepted
-from harness.cli.progress import make_progress
-from harness.cli.table import print_run, stdout_console
+from harness.cli.progress import show_progress
+from harness.cli.table import print_run
 from harness.cli.wiring import PreparedRun, plan_tasks
 from harness.engines.imported import IMPORTED, ImportedEngine, ImportedFile, parse_map
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, DataError, UsageError
 from harness.plan import PlannedTask
 from harness.provenance import collect_provenance
-from harness.runner import Progress, execute
+from harness.runner import execute
 from harness.schema import (
     CheckpointRef,
     Fingerprint,
@@ -30,9 +29,10 @@ from harness.schema import (
     Sampling,
     Score,
     ScorerOptions,
+    TrainingCost,
 )
 from harness.spec import EvalConfig, content_hash
-from harness.store import RunStore, read_json, read_lines, run_path
+from harness.store import RunStore, read_json, read_lines, read_run, run_path
 from tasks.registry import select_tasks
 
 
@@ -89,7 +89,10 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     label = flags["label"] or flags["generations"].name.removesuffix(".gz").removesuffix(".jsonl")
     config = _config(flags, ckpt=str(flags["generations"]), label=label, tasks=(flags["task"],))
     options = _scorer_options(config, continuation=file.fields.continuation)
-    (planned,), sources = plan_tasks(select_tasks(config.tasks), config, options, "chat")
+    tasks = select_tasks(config.tasks)
+    if len(tasks) != 1:
+        raise UsageError(f"--task {flags['task']} is {len(tasks)} tasks; a file answers one")
+    (planned,), sources = plan_tasks(tasks, config, options, "chat")
     generations, k, missing = file.pair(
         planned.ref.name, planned.examples, flags["allow_missing"], flags["allow_extra"]
     )
@@ -147,7 +150,8 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     grading = content_hash([item.ref.scorer for item in planned])[:8]
     store = RunStore(path, new_spec, grading)
     try:
-        record = _execute(planned, store, options.num_workers)
+        training = read_run(path).training if (path / "run.json").exists() else None
+        record = _execute(planned, store, training, options.num_workers)
         changed = sum(score.key in old_scores and score.value != old_scores[score.key].value for score in store.scores)
     finally:
         store.close()
@@ -170,15 +174,11 @@ def _as_run(item: PlannedTask, spec: RunSpec, old_scores: dict[RequestKey, Score
     return replace(item, ref=msgspec.structs.replace(old, scorer=item.ref.scorer), examples=examples)
 
 
-def _execute(planned: tuple[PlannedTask, ...], store: RunStore, num_workers: int) -> RunRecord:
-    bars = make_progress()
-    run: Callable[[Progress], RunRecord] = lambda progress: execute(  # noqa: E731
-        planned, store, _no_engine, collect_provenance, None, progress, num_workers
-    )
-    if bars is None:
-        return run(Progress())
-    with bars:
-        return run(bars)
+def _execute(
+    planned: tuple[PlannedTask, ...], store: RunStore, training: TrainingCost | None, num_workers: int
+) -> RunRecord:
+    with show_progress() as progress:
+        return execute(planned, store, _no_engine, collect_provenance, training, progress, num_workers)
 
 
 def _no_engine() -> NoReturn:
@@ -205,5 +205,5 @@ def _scorer_options(config: EvalConfig, continuation: bool) -> ScorerOptions:
 
 
 def print_note(text: str) -> None:
-    """Print a remark above the table."""
-    stdout_console().print(text, highlight=False, soft_wrap=True)
+    """Print a remark; on stderr, since stdout may be JSON for another program."""
+    click.echo(text, err=True)

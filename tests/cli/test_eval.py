@@ -153,6 +153,7 @@ BAD = [
     (["eval", "--ckpt", "scripted:mixed", "--task", "gsm8k", "--data-dir", "/nope"], "is not a folder"),
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--out", "/proc/nope"], "--out"),
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--accept-data", "x"], "expected TASK=HASH"),
+    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--label", "../up"], "names a folder"),
     (["evla"], "did you mean eval"),
     (["eval", "--frob"], "No such option"),
     (["score"], "give either a run directory"),

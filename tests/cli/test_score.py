@@ -124,15 +124,23 @@ def test_repeats_logged_in_one_row_are_all_graded(tmp_path: Path, run_harness: R
     assert (summary.num_generations, summary.score.value) == (2, 0.25)
 
 
+def test_a_suite_is_not_a_task(tmp_path: Path, run_harness: Run) -> None:
+    """One file answers one task."""
+    path = write(tmp_path / "m.jsonl", ROWS)
+    code, _, err = run_harness("score", "--task", "lab", "--generations", str(path), "--out", str(tmp_path / "runs"))
+    assert code == 3
+    assert "--task lab is 3 tasks" in err
+
+
 def test_missing_and_extra_rows_can_be_allowed(tmp_path: Path, run_harness: Run) -> None:
-    """Explicitly, with the number left out on the page; n says how many were scored."""
+    """Explicitly, with the number left out on stderr; n says how many were scored."""
     path = write(tmp_path / "m.jsonl", [*ROWS[:150], {"example_id": "other", "text": ""}])
-    code, out, _ = run_harness(
+    code, out, err = run_harness(
         "score", "--task", "lab_math", "--generations", str(path), "--out", str(tmp_path / "runs"),
         "--allow-missing", "--allow-extra",
     )  # fmt: skip
     assert code == 0
-    assert "50 of 200 examples have no generation and are left out" in out
+    assert "50 of 200 examples have no generation and are left out" in err
     assert "150" in out
 
 
@@ -146,9 +154,9 @@ def test_a_run_is_graded_again_beside_its_old_grades(tmp_path: Path, run_harness
     wrong = [msgspec.structs.replace(score, value=1.0 - score.value) for score in lines[:7]] + lines[7:]
     scores.write_bytes(b"".join(msgspec.json.encode(score) + b"\n" for score in wrong))
     before = scores.read_bytes()
-    code, out, _ = run_harness("score", str(folder))
+    code, _, err = run_harness("score", str(folder))
     assert code == 0
-    assert "7 of 200 verdicts changed" in out
+    assert "7 of 200 verdicts changed" in err
     assert scores.read_bytes() == before
     (again,) = folder.glob("scores.*.jsonl")
     assert sorted(read_lines(again, Score), key=lambda s: s.key) == sorted(lines, key=lambda s: s.key)
