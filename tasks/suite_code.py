@@ -38,9 +38,12 @@ def _parse_as(dataset: str) -> ParseRow:
     return parse
 
 
-def fenced_target(example: Example) -> str:
-    """Return a generation that gives the reference program."""
-    return f"Here is the program.\n```python\n{example.target}\n```\n"
+def reference_program(example: Example) -> str:
+    """Return the reference program as it is.
+
+    Not in a fence: from a fenced answer EvalPlus's sanitizer drops the helper of Mbpp/630, which has no `return`.
+    """
+    return str(example.target)
 
 
 def wrong_program(example: Example) -> str:
@@ -72,7 +75,7 @@ HUMANEVAL_PLUS = BenchmarkTask(
     scorer_factory=program_scorer,
     presets=presets(MAX_TOKENS),
     near_miss=wrong_program,
-    gold=fenced_target,
+    gold=reference_program,
 )
 MBPP_PLUS = BenchmarkTask(
     name="mbpp_plus",
@@ -94,6 +97,6 @@ MBPP_PLUS = BenchmarkTask(
     scorer_factory=program_scorer,
     presets=presets(MAX_TOKENS),
     near_miss=wrong_program,
-    gold=fenced_target,
+    gold=reference_program,
 )
 TASKS = (HUMANEVAL_PLUS, MBPP_PLUS)

@@ -1,8 +1,6 @@
 """Programs are found in texts as EvalPlus finds them, in time that a long answer does not make hopeless."""
 
-import sys
 import time
-import types
 from collections.abc import Callable
 
 import pytest
@@ -30,7 +28,6 @@ TEXTS = {
 
 @pytest.fixture(scope="module")
 def peer() -> Callable[[str], str]:
-    sys.modules.setdefault("datasets", types.ModuleType("datasets")).load_dataset = None  # type: ignore[attr-defined]
     import evalplus.sanitize
 
     return evalplus.sanitize.code_extract
