@@ -63,6 +63,8 @@ class ScorerOptions(Record, frozen=True):
     """`process` is the weaker choice for machines without bubblewrap; it becomes part of the scorer's version."""
     continuation: bool = False
     """True where a generation continues the prompt's text (completion prompting), so a program is prompt + text."""
+    data_dir: str | None = None
+    """Folder of benchmark data, which may also hold what a scorer needs (nltk_data)."""
 
 
 class Sampling(Record, frozen=True):

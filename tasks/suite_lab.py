@@ -81,7 +81,7 @@ LAB_MATH = BenchmarkTask(
     prompt=LAB,
     scorer_factory=number_scorer,
     presets=PRESETS,
-    near_miss=lambda example: f"The answer is {example.target}0.",
+    near_miss=lambda example: f"The answer is {int(example.target or 0) + 1}.",
     gold=lambda example: f"The answer is {example.target}.",
 )
 LAB_CODE = BenchmarkTask(

@@ -1,6 +1,5 @@
 """`harness score`: grade a run again with today's scorers, or grade generations made elsewhere."""
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from harness.cli.eval import run_prepared
 from harness.cli.options import data_options, scoring_options, split_accepted
 from harness.cli.progress import show_progress
 from harness.cli.table import print_run
-from harness.cli.wiring import PreparedRun, plan_tasks
+from harness.cli.wiring import PreparedRun, plan_tasks, scorer_options
 from harness.engines.imported import IMPORTED, ImportedEngine, ImportedFile, parse_map
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, DataError, UsageError
 from harness.plan import PlannedTask
@@ -28,7 +27,6 @@ from harness.schema import (
     RunSpec,
     Sampling,
     Score,
-    ScorerOptions,
     TrainingCost,
 )
 from harness.spec import EvalConfig, content_hash
@@ -88,7 +86,7 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     file = ImportedFile(flags["generations"], fields, flags["id_prefix"])
     label = flags["label"] or flags["generations"].name.removesuffix(".gz").removesuffix(".jsonl")
     config = _config(flags, ckpt=str(flags["generations"]), label=label, tasks=(flags["task"],))
-    options = _scorer_options(config, continuation=file.fields.continuation)
+    options = scorer_options(config, continuation=file.fields.continuation)
     tasks = select_tasks(config.tasks)
     if len(tasks) != 1:
         raise UsageError(f"--task {flags['task']} is {len(tasks)} tasks; a file answers one")
@@ -142,7 +140,7 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     )
     # an imported file's map is not kept with the run; that its texts continue the prompt is in the scorer's version
     continuation = spec.prompting == "completion" or any("continuation" in ref.scorer for ref in spec.tasks)
-    options = _scorer_options(config, continuation)
+    options = scorer_options(config, continuation)
     planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
     old_scores = {score.key: score for score in read_lines(path / "scores.jsonl", Score)}
     planned = tuple(_as_run(item, spec, old_scores) for item in planned)
@@ -197,11 +195,6 @@ def _config(flags: dict[str, Any], ckpt: str, label: str, tasks: tuple[str, ...]
         sandbox=flags["sandbox"] or "bubblewrap",
         workers=flags["workers"],
     )
-
-
-def _scorer_options(config: EvalConfig, continuation: bool) -> ScorerOptions:
-    num_workers = config.workers or os.cpu_count() or 1
-    return ScorerOptions(num_workers=num_workers, sandbox=config.sandbox, continuation=continuation)
 
 
 def print_note(text: str) -> None:

@@ -10,9 +10,8 @@ from rich.table import Table
 
 from harness.cli.options import data_options, scoring_options, split_accepted
 from harness.cli.table import stdout_console
-from harness.cli.wiring import plan_tasks
+from harness.cli.wiring import plan_tasks, scorer_options
 from harness.errors import EXIT_NEGATIVE, EXIT_OK
-from harness.schema import ScorerOptions
 from harness.spec import EvalConfig
 from tasks.check import TaskCheck, check_task
 from tasks.dataset import check_hash
@@ -88,15 +87,16 @@ def check(names: tuple[str, ...], **flags: Any) -> int:
         data_dir=flags["data_dir"],
         hub_dir=flags["hub_dir"],
         accept_data=split_accepted(flags["accept_data"]),
+        sandbox=flags["sandbox"] or "bubblewrap",
+        workers=flags["workers"],
     )
-    num_workers = flags["workers"] or os.cpu_count() or 1
-    options = ScorerOptions(num_workers=num_workers, sandbox=flags["sandbox"] or "bubblewrap")
+    options = scorer_options(config, continuation=False)
     planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
     checks, seconds = [], []
     try:
         for item in planned:
             started = time.monotonic()
-            checks.append(check_task(TASKS[item.ref.name], item.examples, item.scorer, num_workers))
+            checks.append(check_task(TASKS[item.ref.name], item.examples, item.scorer, options.num_workers))
             seconds.append(time.monotonic() - started)
     finally:
         for scorer in {id(item.scorer): item.scorer for item in planned}.values():

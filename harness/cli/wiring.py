@@ -55,8 +55,7 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
     checkpoint = resolve_checkpoint(config.ckpt, SHIPPED, config.label, template)
     prompting = resolve_prompting(config, checkpoint)
     engine_spec, make_engine, render = _wire_engine(config, checkpoint)
-    num_workers = config.workers or os.cpu_count() or 1
-    options = ScorerOptions(num_workers=num_workers, sandbox=config.sandbox, continuation=prompting == "completion")
+    options = scorer_options(config, continuation=prompting == "completion")
     planned, sources = plan_tasks(tasks, config, options, prompting)
     spec = RunSpec(
         checkpoint=checkpoint.ref,
@@ -74,7 +73,7 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
         checkpoint=checkpoint,
         make_engine=make_engine,
         render=render,
-        num_workers=num_workers,
+        num_workers=options.num_workers,
         sources=sources,
     )
 
@@ -120,11 +119,20 @@ def plan_tasks(
     return tuple(planned), sources
 
 
+def scorer_options(config: EvalConfig, continuation: bool) -> ScorerOptions:
+    """Return how scorers may use this machine."""
+    data_dir, _ = data_folders(config)
+    return ScorerOptions(
+        num_workers=config.workers or os.cpu_count() or 1,
+        sandbox=config.sandbox,
+        continuation=continuation,
+        data_dir=str(data_dir.resolve()) if data_dir else None,
+    )
+
+
 def data_folders(config: EvalConfig) -> tuple[Path | None, Path | None]:
     """Return the data folder ($HARNESS_DATA where none is given) and the hub mirror."""
     data_dir = config.data_dir or os.environ.get("HARNESS_DATA") or None
-    if data_dir:
-        os.environ["HARNESS_DATA"] = data_dir  # scorers' worker processes look there for NLTK's tables
     return (Path(data_dir) if data_dir else None, Path(config.hub_dir) if config.hub_dir else None)
 
 

@@ -36,6 +36,7 @@ class InstructionScorer:
             num_workers=options.num_workers,
             timeout_seconds=TIMEOUT_SECONDS,
             memory_bytes=MEMORY_BYTES,
+            environment={"HARNESS_DATA": options.data_dir} if options.data_dir else None,
         )
 
     def check(self) -> None:

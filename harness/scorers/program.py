@@ -26,7 +26,8 @@ from harness.scorers.program_problem import (
 )
 from harness.scorers.sandbox import ProgramRequest, ProgramResult, check_sandbox
 from harness.scorers.sandbox_command import LIMITS
-from harness.scorers.station import EXTRACT_CPU_SECONDS, Gate, Station, StationFailedError
+from harness.scorers.station import EXTRACT_CPU_SECONDS, Station, StationFailedError
+from harness.scorers.turns import Turns
 
 INPUT_CPU_SECONDS = 4.0
 """Least CPU time one input may take (EvalPlus: 1 s of wall-clock time in 0.3.1, 4 s in later versions)."""
@@ -89,7 +90,7 @@ class ProgramScorer:
         if options.continuation:
             self.version += "+continuation"
         self._options = options
-        self._gate = Gate(options.num_workers)
+        self._turns = Turns(options.num_workers)
         self._lock = threading.Lock()
         self._stations: list[Station] = []
         self._problems: Recent[Problem] = Recent(KEPT_PROBLEMS)
@@ -107,10 +108,10 @@ class ProgramScorer:
         """Judge one generation; raises SandboxError, ScorerError or DataError where the program is not to blame."""
         problem = self._problems.get(example.metadata, lambda: read_problem(example))
         text = problem.prompt + generation.text if self._options.continuation else generation.text
-        with self._gate.shared(), self._station() as station:
+        with self._turns.together(), self._station() as station:
             verdict = self._attempt(station, problem, text, last=False)
         if verdict.doubtful:
-            with self._gate.alone(), self._station() as station:
+            with self._turns.alone(), self._station() as station:
                 verdict = self._attempt(station, problem, text, last=True)
         return Score(
             key=generation.key,

@@ -3,9 +3,6 @@
 Knows how to run and compare; what the results mean for a score is decided in `program.py`.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from harness.errors import ScorerError
@@ -32,47 +29,6 @@ _JUDGE_MODULES = (
     "sandbox_frames",
     "sandbox_program",
 )
-
-
-class Gate:
-    """Lets in up to `num_workers` threads together, or one alone."""
-
-    def __init__(self, num_workers: int) -> None:
-        self._num_workers = num_workers
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._alone = False
-        self._waiting_alone = 0
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        """Enter beside others."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: not self._alone and not self._waiting_alone and self._inside < self._num_workers
-            )
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Enter when everybody has left, and keep them out."""
-        with self._changed:
-            self._waiting_alone += 1
-            self._changed.wait_for(lambda: not self._alone and self._inside == 0)
-            self._waiting_alone -= 1
-            self._alone = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._alone = False
-                self._changed.notify_all()
 
 
 class StationFailedError(Exception):

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 
 class Turns:
-    """Lets calls run together, or one alone: who waits to be alone goes before those who would join."""
+    """Lets up to `most` calls run together, or one alone: who waits to be alone goes before those who would join."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._condition = threading.Condition()
         self._num_together = 0
         self._num_waiting_alone = 0
@@ -18,7 +19,7 @@ class Turns:
     def together(self) -> Iterator[None]:
         """Hold a turn that others may share."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._is_alone and not self._num_waiting_alone)
+            self._condition.wait_for(self._may_join)
             self._num_together += 1
         try:
             yield
@@ -26,6 +27,9 @@ class Turns:
             with self._condition:
                 self._num_together -= 1
                 self._condition.notify_all()
+
+    def _may_join(self) -> bool:
+        return not self._is_alone and not self._num_waiting_alone and self._num_together < self._most
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

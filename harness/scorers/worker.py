@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from typing import IO, Any
 
 import msgspec
@@ -41,7 +42,7 @@ class FunctionError(ScorerError):
 class _Worker:
     """One child process and the socket to it."""
 
-    def __init__(self, target: str, memory_bytes: int) -> None:
+    def __init__(self, target: str, memory_bytes: int, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         lifeline_read, lifeline_write = os.pipe()
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
@@ -55,7 +56,7 @@ class _Worker:
                 stderr=self._stderr,
                 pass_fds=fds,
                 start_new_session=True,  # the terminal's Ctrl-C goes to the parent alone
-                env=_child_environment(),
+                env=_child_environment() | dict(environment),
             )
         except OSError as error:
             ours.close()
@@ -127,6 +128,7 @@ class WorkerPool:
         timeout_seconds: float,
         memory_bytes: int,
         recycle_bytes: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a pool; starts no process.
 
@@ -136,6 +138,7 @@ class WorkerPool:
             timeout_seconds: Limit of one call, wall clock, loading of the function not counted.
             memory_bytes: Address space of one process; 0 means no limit.
             recycle_bytes: A worker that holds more resident memory than this is replaced after the call.
+            environment: Variables that the processes get beside the parent's.
         """
         if num_workers < 1:
             raise ScorerError(f"a worker pool needs at least one worker, got {num_workers}")
@@ -143,8 +146,8 @@ class WorkerPool:
         self._timeout_seconds = timeout_seconds
         self._memory_bytes = memory_bytes
         self._recycle_bytes = recycle_bytes
-        self._slots = threading.Semaphore(num_workers)
-        self._turns = Turns()
+        self._environment = environment or {}
+        self._turns = Turns(num_workers)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
@@ -171,7 +174,7 @@ class WorkerPool:
         """
         frame = pack(payload)
         try:
-            with self._turns.together(), self._slots:
+            with self._turns.together():
                 return self._attempt(frame)
         except TimeoutError:
             with self._turns.alone():
@@ -232,7 +235,7 @@ class WorkerPool:
 
     def _start(self) -> _Worker:
         """Start a worker and wait until it has loaded the function; a failure is final for the pool."""
-        worker = _Worker(self._target, self._memory_bytes)
+        worker = _Worker(self._target, self._memory_bytes, self._environment)
         with self._lock:
             self._all.add(worker)
             closed = self._closed

