@@ -99,7 +99,10 @@ def spec_id(spec: RunSpec) -> str:
     Where the checkpoint lies does not count, only what it contains: a moved folder is the same run.
     """
     checkpoint = msgspec.structs.replace(spec.checkpoint, path="", revision=None)
-    return content_hash(msgspec.to_builtins(msgspec.structs.replace(spec, checkpoint=checkpoint)))[:16]
+    spec = msgspec.structs.replace(spec, checkpoint=checkpoint)
+    # through JSON and back, so that a temperature of 1 and of 1.0 is one run
+    typed = msgspec.json.decode(msgspec.json.encode(spec), type=RunSpec)
+    return content_hash(msgspec.to_builtins(typed))[:16]
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

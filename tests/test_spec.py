@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from harness.errors import SpecError
-from harness.schema import CheckpointRef, EngineSpec, Fingerprint, RunSpec, Sampling
+from harness.schema import CheckpointRef, EngineSpec, Fingerprint, RunSpec, Sampling, TaskRef
 from harness.spec import (
     EvalConfig,
     SamplingConfig,
@@ -62,6 +62,17 @@ def test_spec_id_is_stable_across_versions() -> None:
 def test_spec_id_changes_with_what_decides_the_result(changes: dict[str, object]) -> None:
     """Each identity field moves the run to another directory."""
     assert spec_id(make_spec(**changes)) != spec_id(make_spec())
+
+
+def test_spec_id_does_not_tell_1_from_1_0() -> None:
+    """A whole number where a float belongs is the same run, also after it was written and read."""
+    ids = set()
+    for temperature in (1, 1.0):
+        sampling = Sampling(temperature=temperature)
+        ref = TaskRef("t", "1", "math", "h", "p", "s", sampling, 3)
+        spec = make_spec(tasks=(ref,))
+        ids |= {spec_id(spec), spec_id(msgspec.json.decode(msgspec.json.encode(spec), type=RunSpec))}
+    assert len(ids) == 1
 
 
 def test_spec_id_ignores_where_the_checkpoint_lies() -> None:
