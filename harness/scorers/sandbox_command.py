@@ -62,6 +62,11 @@ def _inside(path: str, folders: list[str]) -> bool:
     return any(Path(path).is_relative_to(folder) for folder in folders)
 
 
+def _seen_as(path: str) -> str:
+    """Return where a host path is inside the sandbox: the same place, but for /tmp, which each program gets empty."""
+    return f"/sandbox/host{path}" if _inside(path, ["/tmp"]) else path  # noqa: S108 - a path to compare with
+
+
 def _system_binds() -> list[str]:
     """Return bwrap arguments for the system, the Python installation and its packages, all read-only."""
     arguments = ["--ro-bind", "/usr", "/usr"]
@@ -77,12 +82,12 @@ def _system_binds() -> list[str]:
     bound = ["/usr"]
     for path in [sys.base_prefix, sys.base_exec_prefix, *_site_folders()]:
         if not _inside(path, bound):
-            arguments += [*_open_parents(path), "--ro-bind", path, path]
+            arguments += [*_open_parents(_seen_as(path)), "--ro-bind", path, _seen_as(path)]
             bound.append(path)
     for package in OUR_PACKAGES:
         folder = str(_package_root() / package)
         if _inside(folder, bound) and os.path.isdir(folder):
-            arguments += ["--tmpfs", folder]
+            arguments += ["--tmpfs", _seen_as(folder)]
     return arguments
 
 
@@ -141,16 +146,17 @@ def sandbox_command(mode: Mode, module: str, modules: tuple[str, ...]) -> list[s
     if sys.platform != "linux":
         raise SandboxError(f"generated programs can only be run on Linux, and this is {sys.platform}")
     namespaces = mode == "bubblewrap"
+    seen_as = _seen_as if namespaces else str
     config = {
         "module": module,
         "package": "/sandbox" if namespaces else str(_package_root()),
-        "site": _site_folders(),
+        "site": [seen_as(folder) for folder in _site_folders()],
         "namespaces": namespaces,
         "uid": _worker_uid(),
         "limits": LIMITS,
     }
     prefix = _bubblewrap(modules) if namespaces else []
-    python = [_interpreter(), "-S", "-P", "-B", "-c", _BOOTSTRAP, json.dumps(config)]
+    python = [seen_as(_interpreter()), "-S", "-P", "-B", "-c", _BOOTSTRAP, json.dumps(config)]
     # Memory pressure must end programs, not the run: the shell raises their out-of-memory score before anything starts.
     shell = ["/bin/sh", "-c", 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"', "sh"]
     return [*shell, *prefix, *python]

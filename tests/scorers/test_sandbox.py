@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,24 @@ def test_check_describes_a_sandbox_that_works() -> None:
     assert line.startswith("bubblewrap ")
     assert "no network" in line
     assert "\n" not in line
+
+
+def test_packages_installed_under_tmp_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual environment in /tmp works, although each program gets a /tmp of its own."""
+    folder = Path("/tmp") / f"harness-test-{os.getpid()}" / "site-packages"
+    folder.mkdir(parents=True)
+    try:
+        (folder / "found_me.py").write_text("VALUE = 42\n")
+        monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+        made = Zygote("bubblewrap")
+        try:
+            result = run(made, "import found_me, os\nreturn [found_me.VALUE, os.listdir('/tmp')]")
+        finally:
+            made.close()
+    finally:
+        shutil.rmtree(folder.parent)
+    assert (result.reason, result.code) == ("ended", 0), result.output
+    assert b"K*" in result.output, "42, pickled"
 
 
 def test_missing_bubblewrap_gives_the_install_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
