@@ -18,17 +18,17 @@ from harness.spec import content_hash, did_you_mean
 
 SCRIPTED_PREFIX = "scripted:"
 CONFIG_FILES = ("config.json", "generation_config.json")
+VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+"""One of these holds the vocabulary. Without any, transformers makes up an empty tokenizer and says nothing."""
 TOKENIZER_FILES = (
-    "tokenizer.json",
+    *VOCABULARY_FILES,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.json",
     "merges.txt",
-    "tokenizer.model",
 )
 HUB_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
-_LABEL = re.compile(r"\w[\w.@+-]*")
+_LABEL = re.compile(r"\w[\w.@+-]{0,99}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
@@ -56,11 +56,9 @@ def resolve_checkpoint(
     Raises:
         CheckpointError: if it is missing, damaged, or no such hub id can be had.
     """
-    label = label or default_label(ckpt)
-    if not _LABEL.fullmatch(label):
-        raise CheckpointError(f"label {label!r} names a folder: expected letters, digits, and . _ - + @ between them")
+    label = check_label(label or default_label(ckpt))
     if ckpt.startswith(SCRIPTED_PREFIX):
-        fingerprint = Fingerprint(weights=content_hash(ckpt), tokenizer="none", template="none")
+        fingerprint = Fingerprint(weights=_script_hash(ckpt), tokenizer="none", template="none")
         ref = CheckpointRef(label=label, path=ckpt, revision=None, fingerprint=fingerprint)
         return ResolvedCheckpoint(ref=ref, folder=None, training=None)
     folder, revision = _find_folder(ckpt, shipped)
@@ -74,6 +72,27 @@ def default_label(ckpt: str) -> str:
     is_path = ckpt.startswith((".", "/", "~")) or Path(ckpt).is_dir()
     name = Path(ckpt).expanduser().resolve().name if is_path else ckpt
     return re.sub(r"[^A-Za-z0-9._@+-]+", "-", name).strip("-.") or "checkpoint"
+
+
+def check_label(label: str) -> str:
+    """Return a label that can be a folder's name.
+
+    Raises:
+        CheckpointError: if it cannot.
+    """
+    if not _LABEL.fullmatch(label):
+        raise CheckpointError(
+            f"label {label!r} cannot name a folder: expected up to 100 letters, digits and . _ - + @; pass --label"
+        )
+    return label
+
+
+def _script_hash(ckpt: str) -> str:
+    """Hash a script's name, and the file that it replays."""
+    replayed = Path(ckpt.partition("replay=")[2].partition(",")[0])
+    if "replay=" not in ckpt or not replayed.is_file():
+        return content_hash(ckpt)
+    return content_hash([ckpt, hashlib.sha256(replayed.read_bytes()).hexdigest()])
 
 
 def _find_folder(ckpt: str, shipped: Mapping[str, Path]) -> tuple[Path, str | None]:
@@ -102,7 +121,7 @@ def _fetch_from_hub(ckpt: str, hint: str) -> tuple[Path, str]:
             f"{ckpt} is not a folder here{hint}, and the hub cannot be reached and its cache does not hold it; "
             f"download it where there is a network (hf download {repo_id}) and give the folder"
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{ckpt} is not a folder here{hint} and cannot be had from the hub: {reason}") from error
     return Path(path), Path(path).name
@@ -111,8 +130,8 @@ def _fetch_from_hub(ckpt: str, hint: str) -> tuple[Path, str]:
 def fingerprint_folder(folder: Path, chat_template: Path | None = None) -> Fingerprint:
     """Hash what decides a checkpoint's output: weights and config, tokenizer files, chat template source.
 
-    File hashes are cached by path, size and modification time, so only new or changed weights are read. The template's
-    source stands for every rendering of it.
+    File hashes are cached by path, size, times and inode, so only new or changed weights are read. The template's source
+    stands for every rendering of it: the engine gives templates that ask for the date a fixed one.
 
     Raises:
         CheckpointError: if files are missing, damaged, or not safetensors.
@@ -125,7 +144,7 @@ def fingerprint_folder(folder: Path, chat_template: Path | None = None) -> Finge
     tokenizer = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if folder / "config.json" not in present:
         raise CheckpointError(f"{folder} has no config.json: it is not a checkpoint in Hugging Face layout")
-    if not tokenizer:
+    if not any(path.name in VOCABULARY_FILES for path in tokenizer):
         raise CheckpointError(f"{folder} has no tokenizer files; copy the base model's tokenizer into it")
     template = read_template(folder, chat_template)
     fingerprint = Fingerprint(
@@ -164,7 +183,9 @@ def read_training_cost(folder: Path) -> TrainingCost | None:
     path = folder / "training.json"
     if not path.is_file():
         return None
-    cost = _read_json(path).get("cost", {})
+    cost = _read_json(path).get("cost") or {}
+    if not isinstance(cost, dict):
+        raise CheckpointError(f"{path}: cost is not a table")
     known = {field: cost.get(field) for field in TrainingCost.__struct_fields__}
     try:
         return msgspec.convert(known, TrainingCost)
@@ -173,32 +194,37 @@ def read_training_cost(folder: Path) -> TrainingCost | None:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
+    """Return the files that transformers would load, and no other: the single file goes before the index."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
     if index.is_file():
-        names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        weight_map = _read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise CheckpointError(f"{index} has no weight_map of file names; fetch it again")
+        names = sorted(set(weight_map.values()))
         missing = [name for name in names if not (folder / name).is_file()]
         if missing or not names:
             raise CheckpointError(f"{folder} lacks weight files that its index names: {', '.join(missing) or 'all'}")
         return [folder / name for name in names]
-    if (folder / "adapter_config.json").is_file() and not (folder / "model.safetensors").is_file():
+    if (folder / "adapter_config.json").is_file():
         raise CheckpointError(f"{folder} is an adapter; merge it into its base model first (peft merge_and_unload)")
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        other = [path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)]
-        found = f" (found {', '.join(sorted(other))}; save it again with safe_serialization=True)" if other else ""
-        raise CheckpointError(f"{folder} has no *.safetensors weights{found}")
-    return files
+    other = [path.name for pattern in ("*.safetensors", "*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)]
+    found = f" (found {', '.join(sorted(other))}; save it again with save_pretrained)" if other else ""
+    raise CheckpointError(f"{folder} has no model.safetensors and no index of shards{found}")
 
 
 def _check_safetensors(path: Path) -> None:
     """Compare the header's end offset with the file size: finds truncated downloads without reading the data."""
-    size = path.stat().st_size
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
             (header_size,) = struct.unpack("<Q", file.read(8))
             header: dict[str, Any] = json.loads(file.read(header_size)) if header_size < size else {}
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}; fetch it again") from error
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: its header cannot be read") from error
     expected = 8 + header_size + max(ends, default=-1)
     if not ends or size != expected:
@@ -206,7 +232,7 @@ def _check_safetensors(path: Path) -> None:
 
 
 class _HashCache:
-    """sha256 of files, remembered by path, size and modification time."""
+    """sha256 of files, remembered by path, size, times and inode."""
 
     def __init__(self) -> None:
         self._path = cache_dir() / "file_hashes.json"
@@ -220,7 +246,7 @@ class _HashCache:
 
     def sha256(self, path: Path) -> str:
         stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
         if key not in self._known:
             with path.open("rb") as file:
                 self._known[key] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -80,8 +80,20 @@ def _adapter(folder: Path) -> None:
 
 
 def _missing_shard(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
     index = {"weight_map": {"w": "model-00001-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _dangling(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"w": "a.safetensors"}}')
+    (folder / "a.safetensors").mkdir()
+
+
+def _bad_index(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}')
 
 
 def _no_tokenizer(folder: Path) -> None:
@@ -94,7 +106,10 @@ def _no_tokenizer(folder: Path) -> None:
     [
         (_truncate, "damaged"),
         (_garble, "not a safetensors file"),
-        (_unsafe, "save it again with safe_serialization"),
+        (_unsafe, "save it again with save_pretrained"),
+        (lambda folder: (folder / "model.safetensors").rename(folder / "head.safetensors"), "no model.safetensors"),
+        (_dangling, "lacks weight files"),
+        (_bad_index, "no weight_map of file names"),
         (_adapter, "merge it into its base model"),
         (_missing_shard, "lacks weight files"),
         (_no_tokenizer, "no tokenizer files"),
@@ -108,6 +123,24 @@ def test_damaged_checkpoints_are_refused(folder: Path, damage: object, message: 
     damage(folder)
     with pytest.raises(CheckpointError, match=message):
         fingerprint_folder(folder)
+
+
+def test_only_files_that_are_loaded_count(folder: Path) -> None:
+    """Shards beside a single file are not loaded by transformers, so they do not change the fingerprint."""
+    before = fingerprint_folder(folder)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"w": "other.safetensors"}}')
+    save_file({"w": np.zeros(3, dtype=np.float32)}, folder / "value_head.safetensors")
+    assert fingerprint_folder(folder).weights == before.weights
+
+
+def test_a_replayed_script_is_pinned_by_content(tmp_path: Path) -> None:
+    """An edited script is another checkpoint."""
+    script = tmp_path / "s.jsonl"
+    prints = []
+    for text in ("a", "b"):
+        script.write_text(text)
+        prints.append(resolve_checkpoint(f"scripted:replay={script}", {}, "s").ref.fingerprint)
+    assert prints[0] != prints[1]
 
 
 def test_training_cost_is_read_from_the_ledger(folder: Path) -> None:

@@ -6,6 +6,7 @@ Decoding a batch is hf_decode.py's, choosing a token sampling.py's. torch and tr
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,10 @@ WINDOW = 2048
 
 SMALL_MODEL = 50_000_000
 """Parameters under which one CPU thread is faster than many, and far faster on a busy machine."""
+
+TEMPLATE_DATE = datetime(2024, 7, 26)
+"""What templates that print today's date are told, so that a run's prompts do not change overnight. The day that
+Llama 3.1's template falls back to."""
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
@@ -92,9 +97,10 @@ class HfRenderer:
                 chat_template=self.chat_template,
                 tokenize=False,
                 add_generation_prompt=True,
+                strftime_now=TEMPLATE_DATE.strftime,
                 **self._template_settings,
             )
-        except (TemplateError, TypeError, ValueError) as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise CheckpointError(
                 f"the chat template of {self.path} fails on {request.key.task}/{request.key.example_id}: "
                 f"{one_line(error)}; give another with --chat-template FILE, or use --prompting completion"

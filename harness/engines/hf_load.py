@@ -7,11 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint import VOCABULARY_FILES
 from harness.errors import CheckpointError, EngineError
 from harness.schema import EngineSpec
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
-"""One of these holds the vocabulary. Without any, transformers makes up an empty tokenizer and says nothing."""
 
 _LAYER = re.compile(r"(^|\.)(layers|h|blocks)\.\d+\.")
 
@@ -26,9 +24,9 @@ def load_tokenizer(path: str, revision: str | None) -> Any:
     """Return the checkpoint's tokenizer."""
     _check_folder(path)
     folder = Path(path)
-    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if folder.is_dir() and not any((folder / name).is_file() for name in VOCABULARY_FILES):
         raise CheckpointError(
-            f"{path} has no tokenizer ({', '.join(TOKENIZER_FILES[:3])}, …); copy it from the base checkpoint"
+            f"{path} has no tokenizer ({', '.join(VOCABULARY_FILES[:3])}, …); copy it from the base checkpoint"
         )
     _quiet()
     from transformers import AutoTokenizer
@@ -56,10 +54,20 @@ def load_model(path: str, revision: str | None, spec: EngineSpec, attn_implement
             dtype=getattr(torch, spec.dtype),
             attn_implementation=attn_implementation,
             output_loading_info=True,
+            use_safetensors=True,  # what the fingerprint covers; a .bin beside it would not be
         )
         model, info = loaded
         model = model.to(spec.device).eval()
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ArithmeticError,
+        SafetensorError,
+        ImportError,
+    ) as error:
         if is_out_of_memory(error):
             raise EngineError(f"the weights of {path} do not fit in memory as {spec.dtype} on {spec.device}") from error
         raise CheckpointError(f"cannot load the weights of {path}: {_reason(error)}") from error
