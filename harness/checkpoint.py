@@ -82,7 +82,7 @@ def check_label(label: str) -> str:
     """
     if not _LABEL.fullmatch(label):
         raise CheckpointError(
-            f"label {label!r} cannot name a folder: expected up to 100 letters, digits and . _ - + @; pass --label"
+            f"label {label!r} cannot name a folder: give --label with letters, digits, and . _ - + @ (at most 100)"
         )
     return label
 
@@ -130,8 +130,8 @@ def _fetch_from_hub(ckpt: str, hint: str) -> tuple[Path, str]:
 def fingerprint_folder(folder: Path, chat_template: Path | None = None) -> Fingerprint:
     """Hash what decides a checkpoint's output: weights and config, tokenizer files, chat template source.
 
-    File hashes are cached by path, size, times and inode, so only new or changed weights are read. The template's source
-    stands for every rendering of it: the engine gives templates that ask for the date a fixed one.
+    File hashes are cached by path, size, times and inode, so only new or changed weights are read. The template's
+    source stands for every rendering of it: the engine gives templates that ask for the date a fixed one.
 
     Raises:
         CheckpointError: if files are missing, damaged, or not safetensors.

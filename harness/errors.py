@@ -4,8 +4,6 @@ EXIT_OK = 0
 """The command did what it was asked."""
 EXIT_NEGATIVE = 1
 """The command ran and its verdict is negative: a task check failed, a regression was found."""
-EXIT_INCONCLUSIVE = 2
-"""The command ran and could not decide."""
 EXIT_COULD_NOT_RUN = 3
 """Bad usage, bad input or a missing requirement; nothing was measured."""
 EXIT_INCOMPLETE = 4
@@ -54,13 +52,3 @@ class SandboxError(HarnessError):
 
 class ScorerError(HarnessError):
     """A scorer whose own machinery failed; never a verdict on a generation."""
-
-
-class MissingExtraError(HarnessError):
-    """A feature whose optional packages are not installed."""
-
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(
-            f"{feature} needs packages that are not installed; "
-            f'install them with: pip install "grlo-harness[{extra}]" -c constraints.txt'
-        )

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import datetime
@@ -20,6 +21,7 @@ RECORDED_PACKAGES = (
     "scipy",
     "datasets",
     "math-verify",
+    "latex2sympy2_extended",
     "evalplus",
     "lm-eval",
     "sympy",
@@ -38,7 +40,7 @@ def collect_provenance(engine: Engine | None, num_done_before: int, started_at: 
         device=f"{platform.machine()}, {os.cpu_count()} cores",
         python=platform.python_version(),
         platform=platform.platform(terse=True),
-        command=" ".join(["harness", *sys.argv[1:]]),
+        command=shlex.join(["harness", *sys.argv[1:]]).encode("utf-8", "replace").decode(),
         started_at=started_at.isoformat(timespec="seconds"),
         engine={} if engine is None else engine.describe(),
         num_done_before=num_done_before,

@@ -142,6 +142,7 @@ class _Session:
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(MAX_UNSCORED)
         self._failure: BaseException | None = None
+        self._is_abandoned = False
         self._scorers = {item.ref.name: item.scorer for item in planned}
         self._examples = {(item.ref.name, example.example_id): example for item in planned for example in item.examples}
         self.generated = Marks(planned)
@@ -201,8 +202,9 @@ class _Session:
             key = generation.key
             score = judge(self._scorers[key.task], self._examples[key.task, key.example_id], generation)
             with self._lock:
-                self._store.scores.append(score)
-                self._progress.scored(score)
+                if self._failure is None and not self._is_abandoned:
+                    self._store.scores.append(score)
+                    self._progress.scored(score)
         except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
             self._failure = error
         finally:
@@ -212,7 +214,11 @@ class _Session:
         self._pool = ThreadPoolExecutor(self._num_workers, thread_name_prefix="score")
 
     def close_pool(self, abandon: bool) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=abandon)
+        """Wait for the last score; or, to abandon, let running ones end unheard: they are made again on resume."""
+        if abandon:
+            with self._lock:
+                self._is_abandoned = True
+        self._pool.shutdown(wait=not abandon, cancel_futures=abandon)
         if self._failure is not None and not abandon:
             raise self._failure
 

@@ -3,7 +3,7 @@
 The whole system's nouns on one page. What the records mean together (outcomes, counts, identity) is in docs/records.md.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,7 +13,10 @@ Outcome = Literal["scored", "no_answer", "timeout", "error"]
 FinishReason = Literal["stop", "length", "error", "unknown"]
 """Why a generation ended; `length` means truncated, `unknown` is for imported text that does not say."""
 
-OUTCOMES: tuple[Outcome, ...] = ("scored", "no_answer", "timeout", "error")
+Verdict = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A number in [0, 1]; a stored one outside is refused on reading."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,15 +133,15 @@ class Score(Record, frozen=True):
     """A scorer's verdict on one generation."""
 
     key: RequestKey
-    value: float
-    """The primary verdict in [0, 1]; 0 for every outcome but `scored`."""
+    value: Verdict
+    """The primary verdict; 0 for every outcome but `scored`."""
     outcome: Outcome
     answer: str | None
     """What was extracted from the generation; None if nothing was."""
     scorer: str
     """name@version of the scorer, limits included in the version."""
-    parts: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
-    """Further verdicts in [0, 1] by metric name, one per unit (IFEval: one per instruction)."""
+    parts: dict[str, tuple[Verdict, ...]] = msgspec.field(default_factory=dict)
+    """Further verdicts by metric name, one per unit (IFEval: one per instruction)."""
     detail: str | None = None
     """One line for a human: why this value."""
 

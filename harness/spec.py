@@ -9,12 +9,12 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from harness.errors import SpecError
-from harness.schema import Record, RunSpec, Sampling
+from harness.schema import Positive, Record, RunSpec, Sampling
 
 T = TypeVar("T")
 
@@ -40,10 +40,10 @@ class EngineConfig(Record, frozen=True):
     """`auto` is bfloat16 on a GPU, float32 on a CPU."""
     device: str = "auto"
     """`auto` is cuda where there is one, else cpu."""
-    max_batch_tokens: int | None = None
-    """Prompt plus completion tokens held in a batch at once; None lets the engine choose. Never changes results."""
-    max_batch_size: int | None = None
-    """Most requests in a batch; None lets the engine choose. Never changes results."""
+    max_batch_tokens: Positive | None = None
+    """Prompt plus completion tokens held in a batch at once; None lets the engine choose."""
+    max_batch_size: Positive | None = None
+    """Most requests in a batch; None lets the engine choose."""
 
 
 class EvalConfig(Record, frozen=True):
@@ -67,7 +67,7 @@ class EvalConfig(Record, frozen=True):
     """Qwen3's thinking switch; None leaves the template's default."""
     chat_template: str | None = None
     """File with a chat template to use instead of the tokenizer's."""
-    limit: int | None = None
+    limit: Positive | None = None
     """Evaluate only the first examples of each task."""
     data_dir: str | None = None
     """Folder of benchmark data; None reads $HARNESS_DATA, else the hub."""
@@ -77,9 +77,9 @@ class EvalConfig(Record, frozen=True):
     """Task name to data hash: explicit consent to rows that differ from the registered ones."""
     sandbox: Literal["bubblewrap", "process"] = "bubblewrap"
     """Where generated programs run."""
-    workers: int | None = None
+    workers: Positive | None = None
     """Processes that score; None takes the number of cores."""
-    attempt: int = 0
+    attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Raised by --fresh to measure again beside an old run."""
 
 
@@ -96,10 +96,12 @@ def content_hash(value: Any) -> str:
 def spec_id(spec: RunSpec) -> str:
     """Return the name of a run: the first 16 hex digits of the spec's canonical hash.
 
-    Where the checkpoint lies does not count, only what it contains: a moved folder is the same run.
+    Names do not count, only what decides the result: a moved or relabelled checkpoint, another order of the tasks, or a
+    `limit` that leaves the same examples (each task's num_examples) is the same run.
     """
-    checkpoint = msgspec.structs.replace(spec.checkpoint, path="", revision=None)
-    spec = msgspec.structs.replace(spec, checkpoint=checkpoint)
+    checkpoint = msgspec.structs.replace(spec.checkpoint, label="", path="", revision=None)
+    tasks = tuple(sorted(spec.tasks, key=lambda ref: ref.name))
+    spec = msgspec.structs.replace(spec, checkpoint=checkpoint, tasks=tasks, limit=None)
     # through JSON and back, so that a temperature of 1 and of 1.0 is one run
     typed = msgspec.json.decode(msgspec.json.encode(spec), type=RunSpec)
     return content_hash(msgspec.to_builtins(typed))[:16]
@@ -196,12 +198,12 @@ def resolve_sampling(preset: Sampling, overrides: SamplingConfig) -> Sampling:
     changes = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}
     sampling = msgspec.structs.replace(preset, **changes)
     checks = (
-        (sampling.temperature >= 0, "temperature", "0 (greedy) or more"),
+        (0 <= sampling.temperature <= 100, "temperature", "from 0 (greedy) to 100"),
         (0 < sampling.top_p <= 1, "top_p", "above 0 and at most 1"),
-        (sampling.top_k >= 0, "top_k", "0 (all tokens) or more"),
-        (sampling.max_tokens >= 1, "max_tokens", "1 or more"),
-        (sampling.num_generations >= 1, "num_generations", "1 or more"),
-        (sampling.repetition_penalty > 0, "repetition_penalty", "above 0"),
+        (0 <= sampling.top_k <= 10**7, "top_k", "from 0 (all tokens) to ten million"),
+        (1 <= sampling.max_tokens <= 10**7, "max_tokens", "from 1 to ten million"),
+        (1 <= sampling.num_generations <= 10**5, "num_generations", "from 1 to 100,000"),
+        (0.01 <= sampling.repetition_penalty <= 100, "repetition_penalty", "from 0.01 to 100"),
     )
     for fits, name, expected in checks:
         if not fits:

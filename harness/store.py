@@ -1,13 +1,14 @@
 """Run directories: created once, appended to, locked, read back. The only module that knows the file names."""
 
+import contextlib
 import errno
 import fcntl
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from harness.schema import Generation, Provenance, Record, RunRecord, RunSpec, S
 from harness.spec import spec_id
 
 R = TypeVar("R", bound=Record)
+_CANNOT_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 FSYNC_SECONDS = 2.0
 """A power cut loses at most this much; a killed process loses nothing that was appended."""
 
@@ -55,14 +57,19 @@ class RunStore:
             if found != self.spec_id:
                 raise StoreError(f"{path} describes run {found}, not {self.spec_id}: move the folder away")
         else:
-            write_atomically(path, msgspec.json.format(msgspec.json.encode(self.spec), indent=2))
+            write_atomically(path, encode_pretty(self.spec))
 
     def is_complete(self) -> bool:
         """Say whether every planned request has ended without error."""
         return self._run_path.exists() and read_json(self._run_path, RunRecord).status == "complete"
 
     def drop_failed(self) -> None:
-        """Remove what ended in error, and scores without a generation, so that they are redone."""
+        """Remove what ended in error, and scores without a generation, so that they are redone.
+
+        run.json goes first: its presence means that every request has ended.
+        """
+        with disk_errors(self._run_path):
+            self._run_path.unlink(missing_ok=True)
         if not self._regrading:
             self.generations.keep(lambda item: item.error is None)
         generated = {item.key for item in self.generations}
@@ -72,7 +79,7 @@ class RunStore:
         """Write run.json, atomically and last."""
         self.generations.sync()
         self.scores.sync()
-        write_atomically(self._run_path, msgspec.json.format(msgspec.json.encode(record), indent=2))
+        write_atomically(self._run_path, encode_pretty(record))
 
     def close(self) -> None:
         """Flush to disk and let other processes in."""
@@ -112,8 +119,14 @@ class JsonLines(Generic[R]):
         """Write one line; it survives the death of this process as soon as this returns."""
         line = memoryview(msgspec.json.encode(record) + b"\n")
         with disk_errors(self.path):
-            while line:
-                line = line[os.write(self._file, line) :]
+            start = os.fstat(self._file).st_size
+            try:
+                while line:
+                    line = line[os.write(self._file, line) :]
+            except OSError:
+                with contextlib.suppress(OSError):  # if this fails too, the half line is cut off on the next opening
+                    os.ftruncate(self._file, start)
+                raise
             if time.monotonic() - self._synced > FSYNC_SECONDS:
                 self.sync()
 
@@ -162,7 +175,11 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
         StoreError: if a whole line is not such a record, naming the line.
     """
     decoder = msgspec.json.Decoder(kind)
-    with disk_errors(path), path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    with file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
@@ -180,12 +197,27 @@ def read_json(path: Path, kind: type[R]) -> R:
     Raises:
         StoreError: if the file is missing or is not such a record.
     """
-    with disk_errors(path):
-        text = path.read_bytes()
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.convert(_restore_nan(msgspec.json.decode(path.read_bytes())), kind)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
+        raise StoreError(f"{path} cannot be read ({error}); restore it, or measure again with --fresh") from error
+
+
+def _restore_nan(value: Any) -> Any:
+    """Turn the nulls of estimates back into nan: JSON has no word for nan, so null is what it is written as."""
+    if isinstance(value, list):
+        return [_restore_nan(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    is_estimate = "ci_low" in value
+    return {key: math.nan if item is None and is_estimate else _restore_nan(item) for key, item in value.items()}
+
+
+def encode_pretty(record: Record) -> bytes:
+    """Return a record as indented JSON, ending in a line break; nan is written as null."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
 def read_run(path: Path) -> RunRecord:
@@ -206,13 +238,13 @@ def write_atomically(path: Path, text: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with disk_errors(path):
         with temporary.open("wb") as file:
-            file.write(text + b"\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
 
 
-@contextmanager
+@contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals into one line that says what to do."""
     try:
@@ -220,7 +252,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "free some space and run the same command again to resume"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+        elif error.errno in _CANNOT_WRITE:
             advice = "give a folder that can be written with --out"
         else:
             advice = "nothing finished is lost; run the same command again to resume"

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -99,14 +100,21 @@ def _hub_rows(task: str, source: DataSource, hub_dir: Path | None, looked: str) 
     place = source.hub if hub_dir is None else str(hub_dir / source.hub)
     datasets.disable_progress_bars()
     try:
-        rows = datasets.load_dataset(place, source.hub_config, split=source.hub_split)
+        if hub_dir is None:
+            rows = iter(datasets.load_dataset(place, source.hub_config, split=source.hub_split))
+        else:
+            # `datasets` would take an edited mirror for the one it has in its cache
+            with tempfile.TemporaryDirectory() as cache:
+                found = datasets.load_dataset(place, source.hub_config, split=source.hub_split, cache_dir=cache)
+                rows = iter(list(found))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "the hub" if hub_dir is None else "the mirror"
         raise DataError(
-            f"{task}: {looked}, and {place} cannot be had from the hub ({reason}); fetch it where there is a network "
+            f"{task}: {looked}, and {place} cannot be had from {where} ({reason}); fetch it where there is a network "
             f"with `harness fetch --task {task} --data-dir DIR`, then pass --data-dir DIR"
         ) from error
-    return iter(rows), f"{place} ({source.hub_split})"
+    return rows, f"{place} ({source.hub_split})"
 
 
 def _evalplus_rows(task: str, release: str, looked: str) -> tuple[Iterator[Row], str]:

@@ -1,17 +1,18 @@
 """Plan to record: resumable, one outcome per request, one broken item loses nothing else."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.errors import EngineError
+from harness.errors import EngineError, StoreError
 from harness.interfaces import Engine
 from harness.provenance import collect_provenance
 from harness.runner import Progress, execute
 from harness.schema import EngineSpec, Generation, Request, RunRecord
-from harness.store import RunStore
+from harness.store import RunStore, read_run
 from tests.support import toy_plan, toy_spec
 
 
@@ -111,6 +112,28 @@ def test_errors_are_retried_by_the_next_session(tmp_path: Path) -> None:
     assert engine.asked == ["q4"]
     assert second.status == "complete"
     assert second.tasks[0].score.value == pytest.approx(0.5)
+
+
+def test_undefined_numbers_survive_the_file(tmp_path: Path) -> None:
+    """One example has no standard error, none at all no score: nan is written, read back, and the run goes on."""
+    planned = toy_plan(tmp_path, num_rows=1, k=1)
+    for answer, status in ((lambda n: ("", "no memory"), "incomplete"), (right_if_even, "complete")):
+        store = RunStore(tmp_path / "run", toy_spec(planned))
+        execute([planned], store, lambda a=answer: Answers(a), collect_provenance, None, Progress(), num_workers=1)
+        store.close()
+        record = read_run(tmp_path / "run")
+        assert record.status == status
+        assert math.isnan(record.tasks[0].score.stderr)
+    assert record.tasks[0].score.value == 1.0
+
+
+def test_a_resumed_run_is_unfinished_until_it_ends(tmp_path: Path) -> None:
+    """The run.json of an incomplete run goes as soon as a session retries its errors."""
+    run(tmp_path, Answers(lambda n: ("", "no memory")))
+    with pytest.raises(EngineError):
+        run(tmp_path, Answers(right_if_even, dies_after=3))
+    with pytest.raises(StoreError, match="has not finished"):
+        read_run(tmp_path / "run")
 
 
 def test_lost_scores_are_made_again_from_stored_text(tmp_path: Path) -> None:

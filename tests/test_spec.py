@@ -44,7 +44,6 @@ def test_spec_id_is_stable_across_versions() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"limit": 5},
         {"attempt": 1},
         {"enable_thinking": True},
         {"prompting": "completion"},
@@ -75,11 +74,15 @@ def test_spec_id_does_not_tell_1_from_1_0() -> None:
     assert len(ids) == 1
 
 
-def test_spec_id_ignores_where_the_checkpoint_lies() -> None:
-    """A moved folder is the same run."""
-    spec = make_spec()
-    moved = msgspec.structs.replace(spec, checkpoint=msgspec.structs.replace(spec.checkpoint, path="/elsewhere"))
-    assert spec_id(moved) == spec_id(spec)
+def test_spec_id_ignores_names_and_order() -> None:
+    """A moved or relabelled folder, another order of tasks, and a limit that cuts nothing are the same run."""
+    refs = [TaskRef(name, "1", "math", "h", "p", "s", Sampling(), 3) for name in ("a", "b")]
+    spec = make_spec(tasks=tuple(refs))
+    renamed = msgspec.structs.replace(spec.checkpoint, path="/elsewhere", label="other")
+    for same in (make_spec(tasks=(refs[1], refs[0]), checkpoint=renamed), make_spec(tasks=tuple(refs), limit=99)):
+        assert spec_id(same) == spec_id(spec)
+    fewer = msgspec.structs.replace(refs[0], num_examples=2)
+    assert spec_id(make_spec(tasks=(fewer, refs[1]))) != spec_id(spec)
 
 
 def test_assignments_nest_and_read_toml_values() -> None:
@@ -128,6 +131,10 @@ def test_sampling_overrides_only_what_is_given() -> None:
         ("max_tokens", 0),
         ("num_generations", 0),
         ("repetition_penalty", 0.0),
+        ("temperature", float("inf")),
+        ("temperature", float("nan")),
+        ("num_generations", 10**12),
+        ("top_k", 10**20),
         ("num_generations", 4),
     ],
 )

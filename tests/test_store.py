@@ -109,12 +109,41 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     RunStore(tmp_path / "run", toy_spec(toy_plan(tmp_path))).close()
 
 
+def test_a_half_written_line_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills in the middle of a line, then has room again: the half is taken back."""
+    lines = JsonLines(tmp_path / "g.jsonl", Generation)
+    lines.append(generation(0))
+    real_write = os.write
+
+    def write_half(file: int, data: memoryview) -> int:
+        monkeypatch.setattr("os.write", refuse)
+        return real_write(file, data[:20])
+
+    def refuse(file: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("os.write", write_half)
+    with pytest.raises(StoreError, match="free some space"):
+        lines.append(generation(1))
+    monkeypatch.undo()
+    lines.append(generation(2))
+    assert list(lines) == [generation(0), generation(2)]
+
+
+def test_a_score_out_of_range_is_refused(tmp_path: Path) -> None:
+    """A verdict of 7.5 in an edited file never reaches a table."""
+    path = tmp_path / "scores.jsonl"
+    path.write_bytes(msgspec.json.encode(score(0)).replace(b'"value":1.0', b'"value":7.5') + b"\n")
+    with pytest.raises(StoreError, match="line 1 cannot be read"):
+        list(read_lines(path, Score))
+
+
 def test_another_spec_in_the_folder_is_refused(tmp_path: Path) -> None:
     """A run directory is never shared by two specs."""
     spec = toy_spec(toy_plan(tmp_path))
     RunStore(tmp_path / "run", spec).close()
     with pytest.raises(StoreError, match="describes run"):
-        RunStore(tmp_path / "run", msgspec.structs.replace(spec, limit=3))
+        RunStore(tmp_path / "run", msgspec.structs.replace(spec, attempt=3))
 
 
 def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+from rich.markup import escape
 
 from harness import __version__
 from harness.cache import cache_dir
@@ -36,7 +37,7 @@ def command(data_dir: str | None) -> int:
     is_healthy = True
     for finding in look_around(data_dir or os.environ.get("HARNESS_DATA")):
         mark = {True: "[green]ok[/]  ", False: "[red]fix[/] ", None: "[yellow]–[/]   "}[finding.is_good]
-        console.print(f"{mark} {finding.name:<12} {finding.text}", highlight=False, soft_wrap=True)
+        console.print(f"{mark} {finding.name:<12} {escape(finding.text)}", highlight=False, soft_wrap=True)
         is_healthy = is_healthy and finding.is_good is not False
     return EXIT_OK if is_healthy else EXIT_NEGATIVE
 

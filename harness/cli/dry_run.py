@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.table import stdout_console
@@ -24,7 +25,7 @@ def print_plan(prepared: PreparedRun) -> None:
         k, limit = item.ref.sampling.num_generations, item.ref.sampling.max_tokens
         table.add_row(
             item.ref.name,
-            prepared.sources[item.ref.name],
+            escape(prepared.sources[item.ref.name]),
             str(len(item.examples)),
             str(k),
             str(item.num_requests),
@@ -41,7 +42,8 @@ def print_plan(prepared: PreparedRun) -> None:
             f"\n[bold]{item.ref.name}[/] {request.key.example_id} ({item.ref.prompt}{tokens})", highlight=False
         )
         console.print(text, markup=False, highlight=False)
-    console.print(f"\nwould write {run_path(Path(prepared.config.out), spec)}", highlight=False, soft_wrap=True)
+    where = run_path(Path(prepared.config.out), spec)
+    console.print(f"\nwould write {where}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _prompt_tokens(prepared: PreparedRun, item: PlannedTask) -> list[int] | None:

@@ -1,6 +1,7 @@
 """`harness eval`: the main job."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from harness.cli.options import (
 )
 from harness.cli.progress import show_progress
 from harness.cli.table import print_run
-from harness.cli.wiring import PreparedRun, prepare_run
+from harness.cli.wiring import PreparedRun, close_scorers, prepare_run
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK
 from harness.provenance import collect_provenance
 from harness.runner import execute
 from harness.schema import RunRecord
-from harness.store import RunStore, read_run, run_path
+from harness.store import RunStore, encode_pretty, read_run, run_path
 
 
 @click.command("eval")
@@ -30,7 +31,7 @@ from harness.store import RunStore, read_run, run_path
 @task_options
 @click.option("--config", metavar="FILE", help="TOML file of the same settings; flags go over it.")
 @click.option("--preset", metavar="NAME", help="Sampling: greedy, or avg@8.  [default: greedy]")
-@click.option("--limit", type=int, metavar="N", help="Only the first N examples of each task.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N examples of each task.")
 @click.option("--out", metavar="DIR", help="Folder for run directories.  [default: runs]")
 @click.option("--label", metavar="NAME", help="Name in tables and of the run folder.  [default: from --ckpt]")
 @click.option(
@@ -66,19 +67,19 @@ def command(**flags: Any) -> int:
     """
     dry_run, fresh, as_json = flags.pop("dry_run"), flags.pop("fresh"), flags.pop("as_json")
     prepared = prepare_run(_config(flags))
+    if fresh:
+        prepared = _next_attempt(prepared)
     try:
         if dry_run:
             from harness.cli.dry_run import print_plan
 
             print_plan(prepared)
             return EXIT_OK
-        if fresh:
-            prepared = _next_attempt(prepared)
         record = run_prepared(prepared)
     finally:
-        prepared.close()
+        close_scorers(prepared.planned)
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=2).decode() + "\n")
+        sys.stdout.write(encode_pretty(record).decode())
     else:
         print_run(record, run_path(Path(prepared.config.out), prepared.spec))
     return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
@@ -119,10 +120,10 @@ def _config(flags: dict[str, Any]) -> Any:
 
 
 def _next_attempt(prepared: PreparedRun) -> PreparedRun:
-    """Return the run under the first attempt number whose directory does not exist."""
-    from dataclasses import replace
-
-    spec = prepared.spec
-    while run_path(Path(prepared.config.out), spec).exists():
+    """Return the run under the next attempt number; one that an earlier --fresh began and did not finish is resumed."""
+    out, spec = Path(prepared.config.out), prepared.spec
+    if run_path(out, spec).exists():
+        spec = msgspec.structs.replace(spec, attempt=spec.attempt + 1)
+    while (run_path(out, spec) / "run.json").exists():
         spec = msgspec.structs.replace(spec, attempt=spec.attempt + 1)
     return replace(prepared, spec=spec)

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("harness.cli.doctor", "Say what this machine can run, and what to do about the rest."),
 }
 EPILOG = (
-    "Exit codes: 0 done; 1 the verdict is negative (a check failed); 2 inconclusive; 3 could not run (bad usage or "
+    "Exit codes: 0 done; 1 the verdict is negative (a check failed); 3 could not run (bad usage or "
     "input); 4 stored, but some requests ended in error (run again to retry them); 130 interrupted (run again to "
     "resume)."
 )
@@ -67,7 +67,7 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code; the console script's entry point."""
+    """Run the command line and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
     # --debug may stand anywhere, as users expect of a switch for bug reports
@@ -92,9 +92,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
+def entry() -> int:
+    """Run the console script. After an interrupt, leave at once: scores under way are made again on resume."""
+    code = main()
+    if code == EXIT_INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
 def _exit_code(result: Any) -> int:
     return result if isinstance(result, int) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

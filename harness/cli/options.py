@@ -45,7 +45,12 @@ def task_options(function: F) -> F:
 def scoring_options(function: F) -> F:
     """Add the options that say how this machine scores."""
     for option in (
-        click.option("--workers", type=int, metavar="N", help="Processes that score.  [default: number of cores]"),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Processes that score.  [default: number of cores]",
+        ),
         click.option(
             "--sandbox",
             type=click.Choice(["bubblewrap", "process"]),

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
-from harness.checkpoint import ResolvedCheckpoint
+from harness.checkpoint import ResolvedCheckpoint, check_label
 from harness.cli.eval import run_prepared
 from harness.cli.options import data_options, scoring_options, split_accepted
 from harness.cli.progress import show_progress
 from harness.cli.table import print_run
-from harness.cli.wiring import PreparedRun, plan_tasks, scorer_options
+from harness.cli.wiring import PreparedRun, close_scorers, plan_tasks, scorer_options
 from harness.engines.imported import IMPORTED, ImportedEngine, ImportedFile, parse_map
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, DataError, UsageError
 from harness.plan import PlannedTask
@@ -30,7 +30,7 @@ from harness.schema import (
     TrainingCost,
 )
 from harness.spec import EvalConfig, content_hash
-from harness.store import RunStore, read_json, read_lines, read_run, run_path
+from harness.store import RunStore, encode_pretty, read_json, read_lines, read_run, run_path
 from tasks.registry import select_tasks
 
 
@@ -71,7 +71,7 @@ def command(run: Path | None, **flags: Any) -> int:
     as_json = flags.pop("as_json")
     record, path = _regrade(run, flags) if run is not None else _import(flags)
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(record), indent=2).decode() + "\n")
+        sys.stdout.write(encode_pretty(record).decode())
     else:
         print_run(record, path)
     return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
@@ -84,7 +84,7 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
         raise DataError(f"{flags['generations']} does not exist or is not a file")
     fields = parse_map(flags["fields"]) if flags["fields"] else None
     file = ImportedFile(flags["generations"], fields, flags["id_prefix"])
-    label = flags["label"] or flags["generations"].name.removesuffix(".gz").removesuffix(".jsonl")
+    label = check_label(flags["label"] or flags["generations"].name.removesuffix(".gz").removesuffix(".jsonl"))
     config = _config(flags, ckpt=str(flags["generations"]), label=label, tasks=(flags["task"],))
     options = scorer_options(config, continuation=file.fields.continuation)
     tasks = select_tasks(config.tasks)
@@ -97,9 +97,8 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     if missing:
         print_note(f"{len(missing)} of {len(planned.examples)} examples have no generation and are left out")
     planned = _imported_plan(planned, k, set(missing))
-    fingerprint = Fingerprint(
-        weights=content_hash([file.sha256, msgspec.to_builtins(file.fields)]), tokenizer="unknown", template=None
-    )
+    identity = [file.sha256, msgspec.to_builtins(file.fields), flags["id_prefix"], sorted(missing)]
+    fingerprint = Fingerprint(weights=content_hash(identity), tokenizer="unknown", template=None)
     ref = CheckpointRef(label=label, path=str(file.path), revision=None, fingerprint=fingerprint)
     spec = RunSpec(
         checkpoint=ref,
@@ -122,7 +121,7 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     try:
         return run_prepared(prepared), run_path(Path(config.out), spec)
     finally:
-        prepared.close()
+        close_scorers([planned])
 
 
 def _imported_plan(planned: PlannedTask, k: int, missing: set[str]) -> PlannedTask:
@@ -142,24 +141,23 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     continuation = spec.prompting == "completion" or any("continuation" in ref.scorer for ref in spec.tasks)
     options = scorer_options(config, continuation)
     planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
-    old_scores = {score.key: score for score in read_lines(path / "scores.jsonl", Score)}
-    planned = tuple(_as_run(item, spec, old_scores) for item in planned)
+    training = read_run(path).training  # an unfinished run is resumed first, not graded in part
+    old_values = {score.key: score.value for score in read_lines(path / "scores.jsonl", Score)}
+    planned = tuple(_as_run(item, spec, old_values) for item in planned)
     new_spec = msgspec.structs.replace(spec, tasks=tuple(item.ref for item in planned))
     grading = content_hash([item.ref.scorer for item in planned])[:8]
     store = RunStore(path, new_spec, grading)
     try:
-        training = read_run(path).training if (path / "run.json").exists() else None
         record = _execute(planned, store, training, options.num_workers)
-        changed = sum(score.key in old_scores and score.value != old_scores[score.key].value for score in store.scores)
+        changed = sum(score.value != old_values.get(score.key) for score in store.scores)
     finally:
         store.close()
-        for scorer in {id(item.scorer): item.scorer for item in planned}.values():
-            scorer.close()
-    print_note(f"{changed} of {len(old_scores)} verdicts changed; wrote {path / f'scores.{grading}.jsonl'}")
+        close_scorers(planned)
+    print_note(f"{changed} of {len(old_values)} verdicts changed; wrote {path / f'scores.{grading}.jsonl'}")
     return record, path
 
 
-def _as_run(item: PlannedTask, spec: RunSpec, old_scores: dict[RequestKey, Score]) -> PlannedTask:
+def _as_run(item: PlannedTask, spec: RunSpec, old_values: dict[RequestKey, float]) -> PlannedTask:
     """Return today's task with the run's examples, prompt and sampling; only the scorer may be new."""
     old = next(ref for ref in spec.tasks if ref.name == item.ref.name)
     if (old.data_sha256, old.version) != (item.ref.data_sha256, item.ref.version):
@@ -167,8 +165,9 @@ def _as_run(item: PlannedTask, spec: RunSpec, old_scores: dict[RequestKey, Score
             f"{old.name}: the run was made on version {old.version}, data {old.data_sha256[:16]}; today's task is "
             f"version {item.ref.version}, data {item.ref.data_sha256[:16]}, and a re-grading may change the scorer only"
         )
-    given = {key.example_id for key in old_scores if key.task == old.name}
+    given = {key.example_id for key in old_values if key.task == old.name}
     examples = tuple(example for example in item.examples if example.example_id in given)
+    assert len(examples) == old.num_examples, "a finished run has a score for every planned example"
     return replace(item, ref=msgspec.structs.replace(old, scorer=item.ref.scorer), examples=examples)
 
 

@@ -35,14 +35,14 @@ def print_run(record: RunRecord, path: Path) -> None:
                 "the score is over the others; run the same command again to retry[/]",
                 highlight=False,
             )
-        elif summary.num_truncated > summary.num_planned / 10:
+        if summary.num_truncated > summary.num_planned / 10:
             share = summary.num_truncated / summary.num_planned
             console.print(
                 f"[yellow]{summary.task}: {share:.0%} of the generations hit max_tokens; their scores measure the "
                 "limit too[/]",
                 highlight=False,
             )
-    console.print(f"{record.status}: {path}", highlight=False, soft_wrap=True)
+    console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def scores_table(record: RunRecord) -> Table:
@@ -71,7 +71,7 @@ def _points(value: float) -> str:
 def _counts(summary: TaskSummary) -> tuple[str, ...]:
     truncated = "?" if summary.num_finish_unknown == summary.num_planned else str(summary.num_truncated)
     return (
-        str(summary.num_examples),
+        str(summary.score.num_examples),
         str(summary.num_generations),
         str(summary.num_no_answer),
         truncated,

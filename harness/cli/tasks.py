@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.options import data_options, scoring_options, split_accepted
 from harness.cli.table import stdout_console
-from harness.cli.wiring import plan_tasks, scorer_options
+from harness.cli.wiring import close_scorers, plan_tasks, scorer_options
 from harness.errors import EXIT_NEGATIVE, EXIT_OK
 from harness.spec import EvalConfig
 from tasks.check import TaskCheck, check_task
@@ -75,7 +76,7 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
 
 @command.command("check")
 @click.argument("names", nargs=-1)
-@click.option("--limit", type=int, metavar="N", help="Only the first N examples of each task.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N examples of each task.")
 @data_options
 @scoring_options
 def check(names: tuple[str, ...], **flags: Any) -> int:
@@ -99,8 +100,7 @@ def check(names: tuple[str, ...], **flags: Any) -> int:
             checks.append(check_task(TASKS[item.ref.name], item.examples, item.scorer, options.num_workers))
             seconds.append(time.monotonic() - started)
     finally:
-        for scorer in {id(item.scorer): item.scorer for item in planned}.values():
-            scorer.close()
+        close_scorers(planned)
     _print_checks(checks, seconds)
     return EXIT_NEGATIVE if any(found.failures for found in checks) else EXIT_OK
 
@@ -116,7 +116,7 @@ def _print_checks(checks: list[TaskCheck], seconds: list[float]) -> None:
     console.print(table)
     for found in checks:
         for failure in found.failures:
-            console.print(f"[red]{found.task}[/] {failure}", highlight=False, soft_wrap=True)
+            console.print(f"[red]{found.task}[/] {escape(failure)}", highlight=False, soft_wrap=True)
         for exception in found.known:
             console.print(f"[dim]{found.task} known exception: {exception}[/]", highlight=False, soft_wrap=True)
 

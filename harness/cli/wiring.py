@@ -1,7 +1,7 @@
 """From an EvalConfig to everything a run needs: where tasks, scorers, engines and checkpoints meet."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,10 +36,11 @@ class PreparedRun:
     sources: dict[str, str]
     """Where each task's rows came from."""
 
-    def close(self) -> None:
-        """Stop the scorers' processes."""
-        for scorer in {id(item.scorer): item.scorer for item in self.planned}.values():
-            scorer.close()
+
+def close_scorers(planned: Sequence[PlannedTask]) -> None:
+    """Stop the scorers' processes; tasks may share a scorer."""
+    for scorer in {id(item.scorer): item.scorer for item in planned}.values():
+        scorer.close()
 
 
 def prepare_run(config: EvalConfig) -> PreparedRun:
@@ -49,8 +50,6 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
         HarnessError: whatever is missing or does not fit, in one line.
     """
     tasks = select_tasks(config.tasks)
-    if config.limit is not None and config.limit < 1:
-        raise SpecError(f"limit is {config.limit}, expected 1 or more examples")
     template = Path(config.chat_template) if config.chat_template else None
     checkpoint = resolve_checkpoint(config.ckpt, SHIPPED, config.label, template)
     prompting = resolve_prompting(config, checkpoint)
@@ -62,7 +61,7 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
         tasks=tuple(item.ref for item in planned),
         engine=engine_spec,
         prompting=prompting,
-        enable_thinking=config.enable_thinking,
+        enable_thinking=config.enable_thinking if prompting == "chat" else None,
         limit=config.limit,
         attempt=config.attempt,
     )
@@ -103,6 +102,9 @@ def plan_tasks(
     Raises:
         HarnessError: if rows are missing or other than registered, or a scorer cannot work here.
     """
+    unknown = set(config.accept_data) - {task.name for task in tasks}
+    if unknown:
+        raise SpecError(f"--accept-data names {', '.join(sorted(unknown))}, which this run does not evaluate")
     scorers: dict[object, Scorer] = {}
     planned, sources = [], {}
     data_dir, hub_dir = data_folders(config)

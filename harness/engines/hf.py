@@ -171,6 +171,7 @@ class HfEngine:
         counts = self._decoder.counts if self._decoder else None
         text, ids = self._first_prompt or (None, None)
         return {
+            "device_name": torch.cuda.get_device_name() if self.spec.device == "cuda" else None,
             "torch": version("torch"),
             "transformers": version("transformers"),
             "attention": self._model.config._attn_implementation if self._model is not None else None,

@@ -55,7 +55,14 @@ class ImportedFile:
             raise DataError(f"{path} has no rows")
         self.fields = fields or _guess_fields(path, self._rows[0])
         self._id_prefix = id_prefix
+        self._first_index = self._find_first_index()
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def _find_first_index(self) -> int:
+        if self.fields.index is None:
+            return 0
+        given = [self._take(row, self.fields.index, number) for number, row in enumerate(self._rows, 1)]
+        return 0 if 0 in given else 1
 
     def pair(
         self, task: str, examples: Iterable[Example], allow_missing: bool, allow_extra: bool
@@ -94,7 +101,11 @@ class ImportedFile:
                 f"{self.path} lacks {len(missing)} of {len(by_id)} examples of {task}, first {missing[0]}; "
                 "pass --allow-missing to score the others only"
             )
-        return found, self._num_generations(counts), missing
+        k = self._num_generations(counts)
+        for key in found:
+            if key.index >= k:
+                raise DataError(f"{self.path}: example {key.example_id} has generation {key.index} but only {k} in all")
+        return found, k, missing
 
     def _num_generations(self, counts: Mapping[str, int]) -> int:
         if not counts:
@@ -113,13 +124,15 @@ class ImportedFile:
         return by_input.get(text, f"with the input {text[:60]!r}")
 
     def _index(self, row: Mapping[str, Any], number: int, num_seen: int) -> int:
-        """Return the row's index; files that count from 1 are counted from 0 by order of appearance."""
+        """Return the row's index from 0; files may count from 1."""
         if self.fields.index is None:
             return num_seen
         value = self._take(row, self.fields.index, number)
-        if not isinstance(value, int):
-            raise DataError(f"{self.path} line {number}: {self.fields.index} is {value!r}, expected a whole number")
-        return value
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise DataError(
+                f"{self.path} line {number}: {self.fields.index} is {value!r}, expected a number from 0 or 1"
+            )
+        return value - self._first_index
 
     def _texts(self, row: Mapping[str, Any], number: int) -> list[str]:
         name = self.fields.text.removesuffix(".*")
@@ -130,7 +143,8 @@ class ImportedFile:
                 raise DataError(
                     f"{self.path} line {number}: {self.fields.text} is {type(text).__name__}, expected text"
                 )
-        return texts
+        # JSON can spell characters that no UTF-8 file can hold
+        return [text.encode("utf-8", "replace").decode() for text in texts]
 
     def _generation(self, key: RequestKey, text: str, row: Mapping[str, Any], number: int) -> Generation:
         finish: FinishReason = "unknown"
@@ -189,8 +203,10 @@ def parse_map(text: str) -> FieldMap:
     if "text" not in pairs or not ({"example_id", "input"} & set(pairs)):
         raise DataError(f"--map {text}: needs text=FIELD, and example_id=FIELD or input=FIELD")
     settings: dict[str, Any] = dict(pairs)
-    if "continuation" in settings:
-        settings["continuation"] = settings["continuation"].lower() == "true"
+    if pairs.get("continuation", "true") not in ("true", "false"):
+        raise DataError(f"--map {text}: continuation is {pairs['continuation']}, expected true or false")
+    if "continuation" in pairs:
+        settings["continuation"] = pairs["continuation"] == "true"
     return msgspec.convert(settings, FieldMap)
 
 

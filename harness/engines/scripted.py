@@ -46,7 +46,7 @@ class ScriptedEngine:
     def _parse_seconds(self, option: str) -> float:
         name, _, value = option.partition("=")
         try:
-            if name == "seconds":
+            if name == "seconds" and 0 <= float(value) < 3600:
                 return float(value)
         except ValueError:
             pass

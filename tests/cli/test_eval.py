@@ -89,6 +89,10 @@ def test_fresh_measures_beside_the_old_run(tmp_path: Path, run_harness: Run) -> 
     arguments = ["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--limit", "2", "--out", str(tmp_path)]
     for extra in ([], [], ["--fresh"], ["--fresh"]):
         assert run_harness(*arguments, *extra)[0] == 0
+    unfinished = max(tmp_path.glob("*/*/run.json"), key=lambda path: path.stat().st_mtime_ns)
+    unfinished.unlink()
+    assert run_harness(*arguments, "--fresh")[0] == 0
+    assert unfinished.exists(), "an unfinished fresh attempt is resumed"
     attempts = [json.loads(path.read_text())["attempt"] for path in tmp_path.glob("*/*/spec.json")]
     assert sorted(attempts) == [0, 1, 2]
 
@@ -142,7 +146,15 @@ BAD = [
     (["eval", "--ckpt", "scripted:replay=/nope", "--task", "lab_math"], "cannot read script /nope"),
     (["eval", "--ckpt", "lab/bas", "--task", "lab_math"], "did you mean lab/base"),
     (["eval", "--ckpt", "./nope", "--task", "lab_math"], "expected a folder, a hub id"),
-    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--limit", "0"], "limit is 0"),
+    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--limit", "0"], "x>=1"),
+    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--set", "limit=0"], "Expected `int` >= 1"),
+    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--workers", "0"], "x>=1"),
+    (
+        ["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--set", "sampling.temperature=inf"],
+        "from 0 (greedy)",
+    ),
+    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--accept-data", "gsm8k=1"], "does not evaluate"),
+    (["eval", "--ckpt", "a--b/c", "--task", "lab_math"], "cannot be had from the hub"),
     (
         ["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--set", "sampling.temp=1"],
         "did you mean temperature",
@@ -153,11 +165,11 @@ BAD = [
     (["eval", "--ckpt", "scripted:mixed", "--task", "gsm8k", "--data-dir", "/nope"], "is not a folder"),
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--out", "/proc/nope"], "--out"),
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--accept-data", "x"], "expected TASK=HASH"),
-    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--label", "../up"], "names a folder"),
+    (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--label", "../up"], "cannot name a folder"),
     (["evla"], "did you mean eval"),
     (["eval", "--frob"], "No such option"),
     (["score"], "give either a run directory"),
-    (["score", "/nope"], "No such file"),
+    (["score", "/nope"], "cannot read /nope/spec.json"),
     (["fetch"], "nothing to fetch"),
 ]
 

@@ -69,6 +69,17 @@ def test_fetched_rows_are_used_offline(tmp_path: Path, run_harness: Run, data_di
     assert "already there" in run_harness(*command, str(tmp_path / "hub"))[1]
 
 
+def test_other_rows_are_not_fetched(tmp_path: Path, run_harness: Run, data_dir: Path) -> None:
+    """A mirror with changed rows is refused where there still is a network to do something about it."""
+    rows = [dict(row) for row in read_jsonl(data_dir / "gsm8k" / "test.jsonl")][:-1]
+    mirror(tmp_path / "hub", "openai/gsm8k", "main", "test", rows)
+    command = ["fetch", "--task", "gsm8k", "--data-dir", str(tmp_path / "data"), "--hub-dir", str(tmp_path / "hub")]
+    code, _, err = run_harness(*command)
+    assert code == 3
+    assert "other rows than the registered ones" in err
+    assert not (tmp_path / "data").exists()
+
+
 def test_doctor_names_what_a_run_needs(run_harness: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Device, sandbox, shipped checkpoints, data, hub, disk; offline is a finding, not a failure."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -90,6 +90,10 @@ BAD = [
     ([*ROWS[:3], {"example_id": "math-0003", "text": None}], [], "line 4: text is NoneType, expected text"),
     ([*ROWS[:3], {"example_id": "math-0003"}], [], "line 4 has no field text"),
     (ROWS, ["--map", "example_id=id,text=text"], "line 1 has no field id"),
+    ([{**row, "i": 5} for row in ROWS], ["--map", "example_id=example_id,text=text,index=i"], "only 1 in all"),
+    ([{**row, "i": True} for row in ROWS], ["--map", "example_id=example_id,text=text,index=i"], "from 0 or 1"),
+    (ROWS, ["--map", "example_id=example_id,text=text,continuation=yes"], "expected true or false"),
+    (ROWS, ["--label", "../up"], "cannot name a folder"),
     (ROWS, ["--map", "text=text"], "needs text=FIELD, and example_id=FIELD or input=FIELD"),
     (ROWS, ["--map", "example_id=example_id,txt=text"], "expected NAME=FIELD"),
     ([{"a": 1, "b": 2}], [], "has fields a, b; say which is which"),
@@ -122,6 +126,58 @@ def test_repeats_logged_in_one_row_are_all_graded(tmp_path: Path, run_harness: R
     )
     (summary,) = msgspec.json.decode(out, type=RunRecord).tasks
     assert (summary.num_generations, summary.score.value) == (2, 0.25)
+
+
+def test_files_may_count_generations_from_1(tmp_path: Path, run_harness: Run) -> None:
+    """Runs 1 and 2 are generations 0 and 1."""
+    rows = [{**row, "run": run} for row in ROWS for run in (2, 1)]
+    path = write(tmp_path / "m.jsonl", rows)
+    command = ["score", "--task", "lab_math", "--generations", str(path), "--out", str(tmp_path / "runs"), "--json"]
+    code, out, err = run_harness(*command, "--map", "example_id=example_id,text=text,index=run")
+    assert code == 0, err
+    assert msgspec.json.decode(out, type=RunRecord).tasks[0].num_generations == 2
+
+
+def test_text_that_no_file_can_hold_is_graded(tmp_path: Path, run_harness: Run) -> None:
+    """A lone surrogate, which JSON can spell, is replaced."""
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps({**row, "text": row["text"] + "\ud800"}) + "\n" for row in ROWS))
+    code, _, err = run_harness("score", "--task", "lab_math", "--generations", str(path), "--out", str(tmp_path / "r"))
+    assert (code, err) == (0, "")
+
+
+def test_pairing_is_part_of_the_identity(tmp_path: Path, run_harness: Run) -> None:
+    """The same file paired with other examples is another run."""
+    rows = [{"id": f"{number:03d}", "text": "The answer is 1."} for number in range(5)]
+    path = write(tmp_path / "m.jsonl", rows)
+    command = [
+        "score",
+        "--task",
+        "lab_math",
+        "--generations",
+        str(path),
+        "--out",
+        str(tmp_path / "runs"),
+        "--allow-missing",
+    ]
+    for prefix in ("math-0", "math-0"):
+        assert run_harness(*command, "--map", "example_id=id,text=text", "--id-prefix", prefix)[0] == 0
+    path = write(tmp_path / "m.jsonl", [{**row, "id": row["id"][1:]} for row in rows])
+    assert run_harness(*command, "--map", "example_id=id,text=text", "--id-prefix", "math-01")[0] == 0
+    assert len(list((tmp_path / "runs" / "m").iterdir())) == 2
+
+
+def test_an_unfinished_run_is_not_graded_in_part(tmp_path: Path, run_harness: Run) -> None:
+    """It is resumed first; no stray files are left."""
+    path = write(tmp_path / "m.jsonl", ROWS)
+    run_harness("score", "--task", "lab_math", "--generations", str(path), "--out", str(tmp_path / "runs"))
+    (folder,) = (tmp_path / "runs" / "m").iterdir()
+    (folder / "run.json").unlink()
+    before = sorted(folder.iterdir())
+    code, _, err = run_harness("score", str(folder))
+    assert code == 3
+    assert "has not finished" in err
+    assert sorted(folder.iterdir()) == before
 
 
 def test_a_suite_is_not_a_task(tmp_path: Path, run_harness: Run) -> None:
