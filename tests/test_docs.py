@@ -74,7 +74,7 @@ def test_settings_files_in_the_docs_are_accepted() -> None:
     """Every `toml` fence is a whole run."""
     for page in PAGES:
         for body in re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
-            parse_record(tomllib.loads(body), EvalConfig, page.name)
+            assert parse_record(tomllib.loads(body), EvalConfig, page.name).tasks, page.name
 
 
 def test_links_lead_somewhere() -> None:
