@@ -94,10 +94,9 @@ class HfRenderer:
         try:
             text: str = self.tokenizer.apply_chat_template(
                 turns,
-                chat_template=self.chat_template,
+                chat_template=stop_clock(self.chat_template or ""),
                 tokenize=False,
                 add_generation_prompt=True,
-                strftime_now=TEMPLATE_DATE.strftime,
                 **self._template_settings,
             )
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
@@ -106,6 +105,19 @@ class HfRenderer:
                 f"{one_line(error)}; give another with --chat-template FILE, or use --prompting completion"
             ) from error
         return text
+
+
+def stop_clock(template: str) -> str:
+    """Return the template with its clock standing at TEMPLATE_DATE.
+
+    transformers gives templates a function strftime_now that nobody can replace; a macro of that name goes before it.
+    """
+    if "strftime_now" not in template:
+        return template
+    known = "".join(
+        f" | replace('%{letter}', '{TEMPLATE_DATE.strftime('%' + letter)}')" for letter in "aAbBcdDeFfGHIjmMpSTuVwxXyY"
+    )
+    return "{% macro strftime_now(format) %}{{ format" + known + " }}{% endmacro %}" + template
 
 
 def resolve_hf(dtype: str = "auto", device: str = "auto") -> EngineSpec:

@@ -138,6 +138,16 @@ def test_an_interrupt_ends_in_one_line_and_can_be_resumed(tmp_path: Path) -> Non
     assert 0 < len(list(read_lines(path, Generation))) < 200
 
 
+def test_folders_with_odd_names_are_printed_as_they_are(tmp_path: Path, run_harness: Run) -> None:
+    """Square brackets in a path are not markup."""
+    out_dir = tmp_path / "[/b]x[bold]"
+    code, out, _ = run_harness(
+        "eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--limit", "1", "--out", str(out_dir)
+    )
+    assert code == 0
+    assert str(out_dir) in out
+
+
 BAD = [
     (["eval", "--task", "lab_math"], "no checkpoint was given"),
     (["eval", "--ckpt", "scripted:mixed"], "no task was named"),

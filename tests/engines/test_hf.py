@@ -137,8 +137,22 @@ def test_given_template_replaces_the_tokenizers(bare_checkpoint):
     assert renderer.render(make_request("hi", DRAWN))[0] == "<|bos|>[user] hi\n[assistant] "
 
 
+def test_templates_are_told_a_fixed_date(bare_checkpoint):
+    """A template that prints today's date, to the microsecond even, gives the same prompt tomorrow."""
+    template = "{{ strftime_now('%d %B %Y %H:%M:%S.%f') }}"
+    text, _ = HfRenderer(bare_checkpoint, chat_template=template).render(make_request("hi", DRAWN))
+    assert text == "26 July 2024 00:00:00.000000"
+
+
 @pytest.mark.parametrize(
-    "template", ["{% for %}", "{{ raise_exception('system role not supported') }}", "{{ messages.nothing.more }}"]
+    "template",
+    [
+        "{% for %}",
+        "{{ raise_exception('system role not supported') }}",
+        "{{ messages.nothing.more }}",
+        "{{ 1 / 0 }}",
+        "{{ '{} {}'.format(1) }}",
+    ],
 )
 def test_failing_template_is_an_error(bare_checkpoint, template):
     """A template that cannot be parsed, refuses, or stumbles is one clear line that names the example."""
