@@ -55,7 +55,7 @@ from harness.store import RunStore, encode_pretty, read_run, run_path
 @click.option("--fresh", is_flag=True, help="Measure again beside an existing run instead of resuming it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run record as JSON instead of a table.")
 def command(**flags: Any) -> int:
-    r"""Evaluate one checkpoint on tasks and suites.
+    """Evaluate one checkpoint on tasks and suites.
 
     The same command run again resumes what is missing, or prints the finished table. Nothing finished is ever lost.
 
@@ -64,7 +64,7 @@ def command(**flags: Any) -> int:
     harness eval --ckpt outputs/grlo-step-200 --suite chat,math,code --data-dir data
     harness eval --ckpt Qwen/Qwen3-4B-Base --task gsm8k,aime24 --preset avg@8
     harness eval --ckpt lab/base --task gsm8k --limit 20 --dry-run
-    """
+    """  # noqa: D301 - click reads \b as a backspace character
     dry_run, fresh, as_json = flags.pop("dry_run"), flags.pop("fresh"), flags.pop("as_json")
     prepared = prepare_run(_config(flags))
     if fresh:

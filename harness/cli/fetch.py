@@ -33,12 +33,12 @@ def command(
     hub_dir: str | None,
     accept_data: tuple[str, ...],
 ) -> None:
-    r"""Download benchmark rows and checkpoints ahead, for offline use.
+    """Download benchmark rows and checkpoints ahead, for offline use.
 
     \b
     harness fetch --suite chat,math,code --data-dir data
     harness fetch --ckpt Qwen/Qwen3-4B-Base
-    """
+    """  # noqa: D301 - click reads \b as a backspace character
     console = stdout_console()
     names, accepted = split_names(suite, task), split_accepted(accept_data)
     if not names and not ckpt:

@@ -53,17 +53,19 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="harness")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
-    r"""Did training in one domain transfer to the others, by how much, at what cost, and is it real?
+    """Did training in one domain transfer to the others, by how much, at what cost, and is it real?
 
     \b
     harness eval --ckpt lab/base --suite lab                 the shipped miniature, offline, on a CPU
     harness eval --ckpt Qwen/Qwen3-4B-Base --suite math,code a hub checkpoint on real suites
     harness tasks list                                       what can be measured
-    """
+    """  # noqa: D301 - click reads \b as a backspace character
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -56,7 +56,7 @@ from tasks.registry import select_tasks
 @scoring_options
 @click.option("--json", "as_json", is_flag=True, help="Print the run record as JSON instead of a table.")
 def command(run: Path | None, **flags: Any) -> int:
-    r"""Grade a run again, or grade generations made elsewhere.
+    """Grade a run again, or grade generations made elsewhere.
 
     \b
     harness score runs/lab-base/0123456789abcdef
@@ -65,7 +65,7 @@ def command(run: Path | None, **flags: Any) -> int:
 
     The first form writes scores.<grading>.jsonl and run.<grading>.json beside the old files and says how many verdicts
     changed. The second writes an ordinary run directory, so that everything downstream works on it.
-    """
+    """  # noqa: D301 - click reads \b as a backspace character
     if (run is None) == (flags["generations"] is None):
         raise UsageError("give either a run directory, or --task NAME --generations FILE")
     as_json = flags.pop("as_json")

@@ -201,6 +201,17 @@ def test_bad_input_is_one_line_and_exit_code_3(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("command", [[], ["eval"], ["score"], ["fetch"]])
+def test_help_teaches_by_example(run_harness: Run, command: list[str]) -> None:
+    """Each example stands on a line of its own and can be copied."""
+    code, out, _ = run_harness(*command, "--help")
+    assert code == 0
+    assert "\\b" not in out
+    examples = [line.strip() for line in out.splitlines() if line.strip().startswith("harness ")]
+    assert len(examples) >= 2
+    assert all(line.count("harness ") == 1 for line in examples)
+
+
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     """`harness --help` loads neither numpy nor any model library."""
     code = (
