@@ -84,7 +84,7 @@ def find_rows(task: str, source: DataSource, data_dir: Path | None, hub_dir: Pat
     if source.embedded:
         return read_jsonl(Path(str(files("tasks") / "data" / source.embedded))), "embedded"
     if data_dir is not None and not data_dir.is_dir():
-        raise DataError(f"--data-dir {data_dir} is not a folder")
+        raise DataError(f"the data folder {data_dir} (--data-dir or $HARNESS_DATA) is not a folder")
     if data_dir is not None and source.local and (data_dir / source.local).is_file():
         return read_jsonl(data_dir / source.local), str(data_dir / source.local)
     looked = f"{data_dir / source.local} does not exist" if data_dir and source.local else "no --data-dir was given"

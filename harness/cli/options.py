@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from harness.errors import UsageError
 from harness.spec import EvalConfig, merge_tables, parse_assignments, parse_record, read_toml
@@ -89,4 +90,9 @@ def build_config(config: str | None, flags: Mapping[str, Any], assignments: tupl
     data = merge_tables(merge_tables(data, given), parse_assignments(assignments))
     if "ckpt" not in data:
         raise UsageError("no checkpoint was given; pass --ckpt lab/base, a folder, or a hub id")
-    return parse_record({"tasks": (), **data}, EvalConfig, config or "settings")
+    parsed = parse_record({"tasks": (), **data}, EvalConfig, config or "settings")
+    folders = {name: getattr(parsed, name) for name in ("out", "data_dir", "hub_dir", "chat_template")}
+    # a shell expands ~ in a flag, nobody does in a TOML file
+    return msgspec.structs.replace(
+        parsed, **{name: str(Path(folder).expanduser()) for name, folder in folders.items() if folder}
+    )
