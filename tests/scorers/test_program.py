@@ -1,5 +1,6 @@
 """Programs are scored as EvalPlus scores them, and no program can score by other means or do harm."""
 
+import contextlib
 import os
 import socket
 import time
@@ -253,20 +254,28 @@ def test_nothing_survives_a_program(strict: ProgramScorer) -> None:
         "    io.open('/tmp/left', 'w').write('x')\n    return x * x\n"
     )
     judge(strict, GOOD)
-    before = num_descendants(os.getpid())
+    before = settled_descendants()
     judge(strict, leave)
-    deadline = time.monotonic() + 5
-    while num_descendants(os.getpid()) > before and time.monotonic() < deadline:
-        time.sleep(0.01)  # the supervisor itself ends just after its report
-    assert num_descendants(os.getpid()) == before
+    assert settled_descendants() == before
     found = "import posix\ndef square(x):\n    return x * x if posix.listdir('/tmp') == [] else 'found'\n"
     assert judge(strict, found).value == 1.0
 
 
+def settled_descendants() -> int:
+    """Count this process's descendants once the count stands still: a supervisor ends just after its report."""
+    counts = [num_descendants(os.getpid())]
+    deadline = time.monotonic() + 10
+    while (len(counts) < 20 or len(set(counts[-20:])) > 1) and time.monotonic() < deadline:
+        time.sleep(0.02)
+        counts.append(num_descendants(os.getpid()))
+    return counts[-1]
+
+
 def num_descendants(pid: int) -> int:
-    children = [
-        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
-    ]
+    children = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            children += [int(child) for child in path.read_text().split()]
     return len(children) + sum(map(num_descendants, children))
 
 
