@@ -1,6 +1,6 @@
 """What does a run cost before and around the model? GSM8K's 1,319 examples, no model, beside lm-eval's dummy model.
 
-Also start-up (`harness --help`, a finished run printed again) and peak memory at 1 and 16 generations per example.
+Also start-up (`harness --help`, a finished run printed again) and peak memory at 1, 16 and 64 generations per example.
 
     python benchmarks/fixed_cost.py --data-dir DIR [--repeats 3]
 """
@@ -79,7 +79,7 @@ def main() -> None:
             print(f"{name:<38} median {statistics.median(found):6.2f} s  (min {min(found):.2f}, max {max(found):.2f})")
         ours, peer = (statistics.median(times[name]) for name in list(times)[2:])
         print(f"{'ratio ours / lm-eval':<38} {ours / peer:.3f}")
-        for k in (1, 16):
+        for k in (1, 16, 64):
             settings = [f"sampling.num_generations={k}", "sampling.temperature=1.0"]
             extra = [part for setting in settings for part in ("--set", setting)]
             peak = peak_megabytes([*base, "--out", f"{folder}/k{k}", *extra])

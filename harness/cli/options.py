@@ -96,3 +96,19 @@ def build_config(config: str | None, flags: Mapping[str, Any], assignments: tupl
     return msgspec.structs.replace(
         parsed, **{name: str(Path(folder).expanduser()) for name, folder in folders.items() if folder}
     )
+
+
+def scoring_config(flags: Mapping[str, Any], **settings: Any) -> EvalConfig:
+    """Return the config of a command that scores and generates nothing, from data_options and scoring_options.
+
+    Raises:
+        UsageError: if --accept-data has no `=`.
+    """
+    return EvalConfig(
+        data_dir=flags["data_dir"],
+        hub_dir=flags["hub_dir"],
+        accept_data=split_accepted(flags["accept_data"]),
+        sandbox=flags["sandbox"] or "bubblewrap",
+        workers=flags["workers"],
+        **settings,
+    )

@@ -10,7 +10,7 @@ import msgspec
 
 from harness.checkpoint import ResolvedCheckpoint, check_label
 from harness.cli.eval import run_prepared
-from harness.cli.options import data_options, scoring_options, split_accepted
+from harness.cli.options import data_options, scoring_config, scoring_options
 from harness.cli.progress import show_progress
 from harness.cli.table import print_run
 from harness.cli.wiring import PreparedRun, close_scorers, plan_tasks, scorer_options
@@ -29,7 +29,7 @@ from harness.schema import (
     Score,
     TrainingCost,
 )
-from harness.spec import EvalConfig, content_hash
+from harness.spec import content_hash
 from harness.store import RunStore, encode_pretty, read_json, read_lines, read_run, run_path
 from tasks.registry import select_tasks
 
@@ -85,7 +85,9 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     fields = parse_map(flags["fields"]) if flags["fields"] else None
     file = ImportedFile(flags["generations"], fields, flags["id_prefix"])
     label = check_label(flags["label"] or flags["generations"].name.removesuffix(".gz").removesuffix(".jsonl"))
-    config = _config(flags, ckpt=str(flags["generations"]), label=label, tasks=(flags["task"],))
+    config = scoring_config(
+        flags, ckpt=str(flags["generations"]), label=label, tasks=(flags["task"],), out=flags["out"]
+    )
     options = scorer_options(config, continuation=file.fields.continuation)
     tasks = select_tasks(config.tasks)
     if len(tasks) != 1:
@@ -134,9 +136,8 @@ def _imported_plan(planned: PlannedTask, k: int, missing: set[str]) -> PlannedTa
 
 def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     spec = read_json(path / "spec.json", RunSpec)
-    config = _config(
-        flags, ckpt=spec.checkpoint.path, label=spec.checkpoint.label, tasks=tuple(ref.name for ref in spec.tasks)
-    )
+    names = tuple(ref.name for ref in spec.tasks)
+    config = scoring_config(flags, ckpt=spec.checkpoint.path, label=spec.checkpoint.label, tasks=names)
     # an imported file's map is not kept with the run; that its texts continue the prompt is in the scorer's version
     continuation = spec.prompting == "completion" or any("continuation" in ref.scorer for ref in spec.tasks)
     options = scorer_options(config, continuation)
@@ -180,20 +181,6 @@ def _execute(
 
 def _no_engine() -> NoReturn:
     raise DataError("the run has not finished generating; resume it with its `harness eval` command first")
-
-
-def _config(flags: dict[str, Any], ckpt: str, label: str, tasks: tuple[str, ...]) -> EvalConfig:
-    return EvalConfig(
-        ckpt=ckpt,
-        label=label,
-        tasks=tasks,
-        out=flags["out"],
-        data_dir=flags["data_dir"],
-        hub_dir=flags["hub_dir"],
-        accept_data=split_accepted(flags["accept_data"]),
-        sandbox=flags["sandbox"] or "bubblewrap",
-        workers=flags["workers"],
-    )
 
 
 def print_note(text: str) -> None:

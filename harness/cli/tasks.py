@@ -9,11 +9,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from harness.cli.options import data_options, scoring_options, split_accepted
+from harness.cli.options import data_options, scoring_config, scoring_options, split_accepted
 from harness.cli.table import stdout_console
 from harness.cli.wiring import close_scorers, plan_tasks, scorer_options
 from harness.errors import EXIT_NEGATIVE, EXIT_OK
-from harness.spec import EvalConfig
 from tasks.check import TaskCheck, check_task
 from tasks.dataset import check_hash
 from tasks.registry import SUITES, TASKS, select_tasks
@@ -81,16 +80,8 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
 @scoring_options
 def check(names: tuple[str, ...], **flags: Any) -> int:
     """Check that rows are the registered ones, references score 1, and empty and near-miss answers score 0."""
-    config = EvalConfig(
-        ckpt="",
-        tasks=tuple(name for given in names or tuple(TASKS) for name in given.split(",")),
-        limit=flags["limit"],
-        data_dir=flags["data_dir"],
-        hub_dir=flags["hub_dir"],
-        accept_data=split_accepted(flags["accept_data"]),
-        sandbox=flags["sandbox"] or "bubblewrap",
-        workers=flags["workers"],
-    )
+    chosen = tuple(name for given in names or tuple(TASKS) for name in given.split(","))
+    config = scoring_config(flags, ckpt="", tasks=chosen, limit=flags["limit"])
     options = scorer_options(config, continuation=False)
     planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
     checks, seconds = [], []
