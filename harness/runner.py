@@ -65,6 +65,7 @@ def execute(
         HarnessError: if the engine dies, the disk refuses, or a scorer cannot work at all. What is done stays done.
     """
     check_same_plan(store.spec, planned)
+    store.keep_examples(example for item in planned for example in item.examples)
     session = _Session(planned, store, progress, num_workers)
     session.load()
     num_done, started_at = session.generated.total, datetime.now(UTC)

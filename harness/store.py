@@ -6,17 +6,17 @@ import fcntl
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from harness.errors import LockedError, StoreError
-from harness.schema import Generation, Provenance, Record, RunRecord, RunSpec, Score
+from harness.schema import Example, Generation, Provenance, Record, RunRecord, RunSpec, Score
 from harness.spec import spec_id
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=msgspec.Struct)
 _CANNOT_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 FSYNC_SECONDS = 2.0
 """A power cut loses at most this much; a killed process loses nothing that was appended."""
@@ -25,9 +25,10 @@ FSYNC_SECONDS = 2.0
 class RunStore:
     """One run directory, held by this process alone until closed.
 
-    Layout: spec.json, generations.jsonl, scores.jsonl, sessions.jsonl (one line per process that worked on the run),
-    run.json (written last), lock. A re-grading keeps the generations and writes scores.<grading>.jsonl,
-    sessions.<grading>.jsonl and run.<grading>.json beside the old files.
+    Layout: spec.json, examples.jsonl (what was asked, so that comparing needs no benchmark data), generations.jsonl,
+    scores.jsonl, sessions.jsonl (one line per process that worked on the run), run.json (written last), lock. A
+    re-grading keeps the generations and writes scores.<grading>.jsonl, sessions.<grading>.jsonl and run.<grading>.json
+    beside the old files.
     """
 
     def __init__(self, path: Path, spec: RunSpec, grading: str | None = None) -> None:
@@ -39,7 +40,7 @@ class RunStore:
         self._run_path = path / f"run{suffix}.json"
         with disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = _take_lock(path / "lock")
+            self._lock = take_lock(path / "lock", path, "wait for it, or measure beside it with --fresh")
         try:
             if not self._regrading:
                 self._write_spec()
@@ -58,6 +59,13 @@ class RunStore:
                 raise StoreError(f"{path} describes run {found}, not {self.spec_id}: move the folder away")
         else:
             write_atomically(path, encode_pretty(self.spec))
+
+    def keep_examples(self, examples: Iterable[Example]) -> None:
+        """Write what was asked, once: ids, clusters, inputs and targets, without the scorers' test data."""
+        path = self.path / "examples.jsonl"
+        if not path.exists():
+            bare = (msgspec.structs.replace(example, metadata={}) for example in examples)
+            write_atomically(path, b"".join(msgspec.json.encode(example) + b"\n" for example in bare))
 
     def is_complete(self) -> bool:
         """Say whether every planned request has ended without error."""
@@ -184,11 +192,18 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield decoder.decode(line)
+                yield _decode_line(line, decoder, kind)
             except msgspec.MsgspecError as error:
                 raise StoreError(
                     f"{path} line {number} cannot be read ({error}); restore the file, or measure again with --fresh"
                 ) from error
+
+
+def _decode_line(line: bytes, decoder: msgspec.json.Decoder[R], kind: type[R]) -> R:
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError:  # rare: only estimates hold nan, so the fast way goes first
+        return msgspec.convert(_restore_nan(msgspec.json.decode(line)), kind)
 
 
 def read_json(path: Path, kind: type[R]) -> R:
@@ -259,16 +274,24 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {error.strerror or error}; {advice}") from error
 
 
-def _take_lock(path: Path) -> int:
+def take_lock(path: Path, guarded: Path, advice: str) -> int:
+    """Return the descriptor of a lock file that this process holds until it closes it or dies.
+
+    Args:
+        path: the lock file; made if it is missing.
+        guarded: what it stands for, named in the message.
+        advice: what to do when another process holds it.
+
+    Raises:
+        LockedError: if another process holds it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        raise LockedError(
-            f"{path.parent} is being written by process {holder}; wait for it, or measure beside it with --fresh"
-        ) from None
+        raise LockedError(f"{guarded} is being written by process {holder}; {advice}") from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor

@@ -1,0 +1,215 @@
+"""From runs to pairs: gathers the runs of a label, checks that two labels may be compared, lines up their examples."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from harness.errors import UsageError
+from harness.identity import MUST_AGREE, MUST_AGREE_WITH_BASE, FieldDifference, differing_fields, differing_task_fields
+from harness.schema import RunRecord, RunSpec, TrainingCost
+from harness.stats.estimate import Floats
+from harness.verdicts import Ints, RunVerdicts, TaskVerdicts
+
+
+@dataclass(frozen=True)
+class LabelVerdicts:
+    """All runs of one label. Runs of the same task are repeats: their generations stand side by side."""
+
+    label: str
+    runs: tuple[RunVerdicts, ...]
+    tasks: Mapping[str, TaskVerdicts]
+
+    @property
+    def training(self) -> TrainingCost | None:
+        """What its checkpoint cost; None if no run says, or several checkpoints share the label."""
+        costs = {run.record.training for run in self.runs}
+        return costs.pop() if len(costs) == 1 else None
+
+    @property
+    def num_checkpoints(self) -> int:
+        """Number of different weights among the runs."""
+        return len({run.record.spec.checkpoint.fingerprint.weights for run in self.runs})
+
+
+@dataclass(frozen=True)
+class PairedTask:
+    """One task on both sides: row i of both is the same example, and every value is a number."""
+
+    base: TaskVerdicts
+    candidate: TaskVerdicts
+    clusters: Ints | None
+    """Cluster number of each example; None if each stands alone."""
+    num_left_out: int
+    """Examples that only one side has, or that ended in error on a side."""
+
+    @property
+    def name(self) -> str:
+        """The task."""
+        return self.base.ref.name
+
+    @property
+    def num_examples(self) -> int:
+        """Number of pairs."""
+        return len(self.base.example_ids)
+
+    @property
+    def is_single_binary(self) -> bool:
+        """Whether each side has exactly one 0/1 verdict per example."""
+        return all(
+            side.values.shape[1] == 1 and bool(np.isin(side.values, (0.0, 1.0)).all())
+            for side in (self.base, self.candidate)
+        )
+
+    @property
+    def differences(self) -> Floats:
+        """Candidate minus base, per example."""
+        return self.candidate.means - self.base.means
+
+
+def gather_labels(runs: Iterable[RunVerdicts]) -> tuple[LabelVerdicts, ...]:
+    """Group runs by label, in the order of first appearance.
+
+    Raises:
+        UsageError: if two runs of one label measured a task differently: they are not repeats of each other.
+    """
+    groups: dict[str, list[RunVerdicts]] = {}
+    for run in runs:
+        groups.setdefault(run.label, []).append(run)
+    return tuple(_gather(label, members) for label, members in groups.items())
+
+
+def _gather(label: str, runs: Sequence[RunVerdicts]) -> LabelVerdicts:
+    repeats: dict[str, list[tuple[RunVerdicts, TaskVerdicts]]] = {}
+    for run in runs:
+        for name, verdicts in run.tasks.items():
+            repeats.setdefault(name, []).append((run, verdicts))
+    for name, members in repeats.items():
+        first_run, first = members[0]
+        for run, verdicts in members[1:]:
+            differing = [
+                item.field for item in differing_task_fields(first.ref, verdicts.ref) if item.field in MUST_AGREE
+            ]
+            if differing or first.example_ids != verdicts.example_ids:
+                raise UsageError(
+                    f"{first_run.path} and {run.path} are both labelled {label} but differ on {name} in "
+                    f"{', '.join(differing) or 'their examples'}: name one of them, or give them labels with --label"
+                )
+    tasks = {name: _side_by_side([verdicts for _, verdicts in members]) for name, members in repeats.items()}
+    return LabelVerdicts(label=label, runs=tuple(runs), tasks=tasks)
+
+
+def _side_by_side(repeats: Sequence[TaskVerdicts]) -> TaskVerdicts:
+    def join(read: Callable[[TaskVerdicts], np.ndarray]) -> np.ndarray:
+        return np.concatenate([read(verdicts) for verdicts in repeats], axis=1)
+
+    first = repeats[0]
+    return TaskVerdicts(
+        ref=first.ref,
+        metric=first.metric if len(repeats) == 1 else f"{first.metric}, {len(repeats)} runs",
+        example_ids=first.example_ids,
+        clusters=first.clusters,
+        values=join(lambda verdicts: verdicts.values),
+        answered=join(lambda verdicts: verdicts.answered),
+        timeout=join(lambda verdicts: verdicts.timeout),
+        truncated=join(lambda verdicts: verdicts.truncated),
+        finish_known=join(lambda verdicts: verdicts.finish_known),
+        num_tokens=join(lambda verdicts: verdicts.num_tokens),
+    )
+
+
+def check_comparable(
+    base: LabelVerdicts, other: LabelVerdicts, allow_drift: Collection[str], is_reference: bool = False
+) -> tuple[str, ...]:
+    """Return what differs between two labels and was allowed to, one line each.
+
+    Raises:
+        UsageError: if they have no task in common, or differ in a field that must agree and was not allowed to differ.
+    """
+    shared = base.tasks.keys() & other.tasks.keys()
+    if not shared:
+        raise UsageError(
+            f"{base.label} and {other.label} have no task in common: {base.label} has {', '.join(sorted(base.tasks))}; "
+            f"{other.label} has {', '.join(sorted(other.tasks))}"
+        )
+    must_agree = MUST_AGREE if is_reference else MUST_AGREE_WITH_BASE
+    found = [item for item in _differences(base, other, shared) if item.field in must_agree]
+    refused = [item for item in found if item.field not in allow_drift]
+    if refused:
+        fields = dict.fromkeys(item.field for item in refused)
+        raise UsageError(
+            f"{base.label} and {other.label} differ in {', '.join(fields)}: {describe_difference(refused[0])}; measure "
+            f"both alike, or pass {' '.join(f'--allow-drift {field}' for field in fields)} to compare them all the same"
+        )
+    return tuple(f"allowed drift: {describe_difference(item)}" for item in found)
+
+
+def _differences(base: LabelVerdicts, other: LabelVerdicts, shared: Collection[str]) -> list[FieldDifference]:
+    found: dict[tuple[str, str | None], FieldDifference] = {}
+    for left in base.runs:
+        for right in other.runs:
+            for item in differing_fields(_spec(left.record), _spec(right.record)):
+                if item.task is None or item.task in shared:
+                    found.setdefault((item.field, item.task), item)
+    return list(found.values())
+
+
+def _spec(record: RunRecord) -> RunSpec:
+    """Return a run's spec; a template of none (imported text, plain-text prompting) is nobody's choice."""
+    spec = record.spec
+    if spec.prompting == "chat":
+        return spec
+    fingerprint = msgspec.structs.replace(spec.checkpoint.fingerprint, template=None)
+    return msgspec.structs.replace(spec, checkpoint=msgspec.structs.replace(spec.checkpoint, fingerprint=fingerprint))
+
+
+def describe_difference(item: FieldDifference) -> str:
+    """Return a difference in one phrase; long hashes are cut."""
+    where = f"{item.field} of {item.task}" if item.task else item.field
+    return f"{where} is {_short(item.left)} against {_short(item.right)}"
+
+
+def _short(value: str) -> str:
+    is_digest = len(value) >= 40 and all(letter in "0123456789abcdef" for letter in value)
+    return value[:12] if is_digest else value
+
+
+def pair_tasks(base: LabelVerdicts, candidate: LabelVerdicts) -> tuple[PairedTask, ...]:
+    """Pair every task both labels have, in the base's order.
+
+    Raises:
+        UsageError: if a task has no example in common that ended without error on both sides.
+    """
+    return tuple(_pair(base, candidate, name) for name in base.tasks if name in candidate.tasks)
+
+
+def _pair(base: LabelVerdicts, candidate: LabelVerdicts, name: str) -> PairedTask:
+    left, right = base.tasks[name], candidate.tasks[name]
+    rows = {example_id: row for row, example_id in enumerate(right.example_ids)}
+    pairs = [(row, rows[example_id]) for row, example_id in enumerate(left.example_ids) if example_id in rows]
+    left_means, right_means = left.means, right.means
+    pairs = [(i, j) for i, j in pairs if not np.isnan(left_means[i]) and not np.isnan(right_means[j])]
+    if not pairs:
+        raise UsageError(
+            f"{base.label} and {candidate.label} have no example of {name} in common that ended without error; "
+            "evaluate both on the same examples"
+        )
+    left_rows, right_rows = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
+    aligned = left.select(left_rows)
+    num_all = len(left.example_ids) + len(right.example_ids) - len(rows.keys() & set(left.example_ids))
+    return PairedTask(
+        base=aligned,
+        candidate=right.select(right_rows),
+        clusters=cluster_numbers(aligned.clusters),
+        num_left_out=num_all - len(pairs),
+    )
+
+
+def cluster_numbers(clusters: Sequence[str | None]) -> Ints | None:
+    """Return clusters as numbers, an example without one being its own; None if no example has one."""
+    if all(cluster is None for cluster in clusters):
+        return None
+    names = [f"c{cluster}" if cluster is not None else f"#{row}" for row, cluster in enumerate(clusters)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], dtype=np.int64)
