@@ -137,9 +137,7 @@ def fingerprint_folder(folder: Path, chat_template: Path | None = None) -> Finge
         CheckpointError: if files are missing, damaged, or not safetensors.
     """
     cache = _HashCache()
-    weight_files = _weight_files(folder)
-    for path in weight_files:
-        _check_safetensors(path)
+    weight_files = check_weights(folder)
     present = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
     tokenizer = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if folder / "config.json" not in present:
@@ -154,6 +152,18 @@ def fingerprint_folder(folder: Path, chat_template: Path | None = None) -> Finge
     )
     cache.save()
     return fingerprint
+
+
+def check_weights(folder: Path) -> list[Path]:
+    """Return the weight files that would be loaded, each as long as its header says; reads headers only.
+
+    Raises:
+        CheckpointError: if one is missing, damaged or still being written.
+    """
+    weight_files = _weight_files(folder)
+    for path in weight_files:
+        _check_safetensors(path)
+    return weight_files
 
 
 def read_template(folder: Path, chat_template: Path | None = None) -> str | None:
@@ -175,7 +185,7 @@ def read_template(folder: Path, chat_template: Path | None = None) -> str | None
 
 
 def read_training_cost(folder: Path) -> TrainingCost | None:
-    """Return what the checkpoint's training.json says it cost, or None if it has none.
+    """Return what the checkpoint's training.json says of its training (`trained_on`, `cost`), or None if it has none.
 
     Raises:
         CheckpointError: if training.json is there and cannot be read.
@@ -183,14 +193,15 @@ def read_training_cost(folder: Path) -> TrainingCost | None:
     path = folder / "training.json"
     if not path.is_file():
         return None
-    cost = _read_json(path).get("cost") or {}
+    ledger = _read_json(path)
+    cost = ledger.get("cost") or {}
     if not isinstance(cost, dict):
         raise CheckpointError(f"{path}: cost is not a table")
     known = {field: cost.get(field) for field in TrainingCost.__struct_fields__}
     try:
-        return msgspec.convert(known, TrainingCost)
+        return msgspec.convert({**known, "trained_on": ledger.get("trained_on") or []}, TrainingCost)
     except msgspec.ValidationError as error:
-        raise CheckpointError(f"{path}: cost: {error}") from error
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -182,3 +182,113 @@ class TransferReport(Record, frozen=True):
     comparisons: tuple[Comparison, ...]
     repeats: tuple[Repeats, ...]
     """Of each label with several runs."""
+
+
+class TaskNoise(Record, frozen=True):
+    """How far one task's score moves when a run is repeated and nothing but the sampling seed changes."""
+
+    task: str
+    version: str
+    suite: str
+    metric: str
+    num_examples: int
+    num_generations: int
+    """Per example and run (k)."""
+    scores: tuple[float, ...]
+    """One per run, in the report's order."""
+    mean: float
+    sd: float
+    """Standard deviation of the scores (n − 1)."""
+    expected_sd: float
+    """What independent draws of the generations explain of it."""
+    p_value: float
+    """Of a spread of the scores as large as seen, if draws were independent; nan where nothing varied."""
+    flip_rate: float
+    """Share of pairs of generations of one example that disagree; nan where verdicts are not 0 or 1."""
+    limit: float
+    """Half width of the interval of the difference of two such runs: smaller differences mean nothing."""
+
+
+class AverageNoise(Record, frozen=True):
+    """The same of an unweighted average: of a domain's tasks, or overall, of domains."""
+
+    name: str
+    """Suite, or `overall`."""
+    tasks: tuple[str, ...]
+    scores: tuple[float, ...]
+    mean: float
+    sd: float
+    expected_sd: float
+    p_value: float
+    limit: float
+
+
+class NoiseReport(Record, frozen=True):
+    """Everything `harness noise` found."""
+
+    label: str
+    level: float
+    runs: tuple[str, ...]
+    """Run directories."""
+    seeds: tuple[int, ...]
+    tasks: tuple[TaskNoise, ...]
+    averages: tuple[AverageNoise, ...]
+    """Domains of several tasks, then `overall` where there are several domains."""
+    notes: tuple[str, ...]
+    """Whatever limits the figures: greedy decoding, shared seeds, examples left out, spread beyond sampling."""
+
+
+class DesignPoint(Record, frozen=True):
+    """What a comparison with k generations per example can see."""
+
+    num_generations: int
+    difference_sd: float
+    """Over examples, of the paired difference; of an average: its standard error."""
+    detectable: float
+    """Smallest true difference seen with the power asked for, with all examples there are."""
+    required_examples: float
+    """To see the difference asked for; inf where no number is enough; nan of an average."""
+
+
+class TaskPlan(Record, frozen=True):
+    """What a comparison on one task can see, or what it takes."""
+
+    task: str
+    suite: str
+    num_examples: int
+    """That the task has."""
+    basis: str
+    """What the variance is known from."""
+    points: tuple[DesignPoint, ...]
+    """Empty where nothing can be planned; k = 1 alone where the pilot cannot say what further generations bring."""
+    enough_at: int | None
+    """Smallest k with which all examples show the difference asked for; None where none is known to."""
+    best: float
+    """Smallest difference that all examples show at the largest k considered; nan where unknown."""
+    reason: str | None = None
+    """Why nothing, or nothing beyond k = 1, can be planned; None where it can."""
+
+
+class AveragePlan(Record, frozen=True):
+    """The same of an unweighted average: of a domain's tasks, or overall, of domains."""
+
+    name: str
+    """Suite, or `overall`."""
+    tasks: tuple[str, ...]
+    points: tuple[DesignPoint, ...]
+    enough_at: int | None
+    best: float
+    reason: str | None = None
+
+
+class SizingReport(Record, frozen=True):
+    """Everything `harness plan` found."""
+
+    difference: float
+    """Asked for."""
+    level: float
+    power: float
+    tasks: tuple[TaskPlan, ...]
+    averages: tuple[AveragePlan, ...]
+    notes: tuple[str, ...]
+    """What the figures rest on that no pilot shows, and whatever else makes them doubtful."""

@@ -9,7 +9,7 @@ import numpy as np
 from harness.errors import UsageError
 from harness.identity import MUST_AGREE, MUST_AGREE_WITH_BASE, FieldDifference, differing_fields, differing_task_fields
 from harness.schema import RunRecord, RunSpec, TrainingCost
-from harness.stats.estimate import Floats
+from harness.stats.estimate import Floats, cluster_numbers
 from harness.verdicts import Ints, RunVerdicts, TaskVerdicts
 
 
@@ -204,12 +204,3 @@ def _pair(base: LabelVerdicts, candidate: LabelVerdicts, name: str) -> PairedTas
         clusters=cluster_numbers(aligned.clusters),
         num_left_out=num_all - len(pairs),
     )
-
-
-def cluster_numbers(clusters: Sequence[str | None]) -> Ints | None:
-    """Return clusters as numbers, an example without one being its own; None if no example has one."""
-    if all(cluster is None for cluster in clusters):
-        return None
-    names = [f"c{cluster}" if cluster is not None else f"#{row}" for row, cluster in enumerate(clusters)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names], dtype=np.int64)

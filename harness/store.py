@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from harness.errors import LockedError, StoreError
-from harness.schema import Example, Generation, Provenance, Record, RunRecord, RunSpec, Score
+from harness.schema import Elicitation, Example, Generation, Provenance, Record, RunRecord, RunSpec, Score
 from harness.spec import spec_id
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -26,9 +27,9 @@ class RunStore:
     """One run directory, held by this process alone until closed.
 
     Layout: spec.json, examples.jsonl (what was asked, so that comparing needs no benchmark data), generations.jsonl,
-    scores.jsonl, sessions.jsonl (one line per process that worked on the run), run.json (written last), lock. A
-    re-grading keeps the generations and writes scores.<grading>.jsonl, sessions.<grading>.jsonl and run.<grading>.json
-    beside the old files.
+    scores.jsonl, sessions.jsonl (one line per process that worked on the run), elicitation.json (of elicited runs),
+    run.json (written last), lock. A re-grading keeps the generations and writes scores.<grading>.jsonl,
+    sessions.<grading>.jsonl and run.<grading>.json beside the old files.
     """
 
     def __init__(self, path: Path, spec: RunSpec, grading: str | None = None) -> None:
@@ -66,6 +67,20 @@ class RunStore:
         if not path.exists():
             bare = (msgspec.structs.replace(example, metadata={}) for example in examples)
             write_atomically(path, b"".join(msgspec.json.encode(example) + b"\n" for example in bare))
+
+    def keep_elicitation(self, record: Elicitation) -> None:
+        """Write how an elicited run is put together, before its lines.
+
+        Raises:
+            StoreError: if it was put together otherwise before: its lines would not be those that the record names.
+        """
+        path, text = self.path / "elicitation.json", encode_pretty(record)
+        if path.exists() and path.read_bytes() != text:
+            raise StoreError(
+                f"{path} holds other scores or choices: the runs of its styles were measured again since; "
+                f"move {self.path} away"
+            )
+        write_atomically(path, text)
 
     def is_complete(self) -> bool:
         """Say whether every planned request has ended without error."""
@@ -203,7 +218,7 @@ def _decode_line(line: bytes, decoder: msgspec.json.Decoder[R], kind: type[R]) -
     try:
         return decoder.decode(line)
     except msgspec.ValidationError:  # rare: only estimates hold nan, so the fast way goes first
-        return msgspec.convert(_restore_nan(msgspec.json.decode(line)), kind)
+        return msgspec.convert(_restore_nan(msgspec.json.decode(line), inspect.type_info(kind)), kind)
 
 
 def read_json(path: Path, kind: type[R]) -> R:
@@ -213,21 +228,29 @@ def read_json(path: Path, kind: type[R]) -> R:
         StoreError: if the file is missing or is not such a record.
     """
     try:
-        return msgspec.convert(_restore_nan(msgspec.json.decode(path.read_bytes())), kind)
+        return msgspec.convert(_restore_nan(msgspec.json.decode(path.read_bytes()), inspect.type_info(kind)), kind)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or measure again with --fresh") from error
 
 
-def _restore_nan(value: Any) -> Any:
-    """Turn the nulls of estimates back into nan: JSON has no word for nan, so null is what it is written as."""
-    if isinstance(value, list):
-        return [_restore_nan(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    is_estimate = "ci_low" in value
-    return {key: math.nan if item is None and is_estimate else _restore_nan(item) for key, item in value.items()}
+def _restore_nan(value: Any, kind: inspect.Type) -> Any:
+    """Turn null back into nan where a number must be: JSON has no word for nan, so null is what it is written as."""
+    match kind:
+        case inspect.FloatType():
+            return math.nan if value is None else value
+        case inspect.StructType() if isinstance(value, dict):
+            types = {field.name: field.type for field in kind.fields}
+            return {key: _restore_nan(item, types[key]) if key in types else item for key, item in value.items()}
+        case inspect.VarTupleType() if isinstance(value, list):
+            return [_restore_nan(item, kind.item_type) for item in value]
+        case inspect.DictType() if isinstance(value, dict):
+            return {key: _restore_nan(item, kind.value_type) for key, item in value.items()}
+        case inspect.UnionType() if value is not None:
+            structs = [option for option in kind.types if isinstance(option, inspect.StructType)]
+            return _restore_nan(value, structs[0]) if len(structs) == 1 else value
+    return value
 
 
 def encode_pretty(record: Record) -> bytes:
@@ -246,6 +269,15 @@ def read_run(path: Path) -> RunRecord:
     if not (path / "run.json").is_file():
         raise StoreError(f"{path} has not finished: run its `harness eval` command again to resume it")
     return read_json(path / "run.json", RunRecord)
+
+
+def read_elicitation(path: Path) -> Elicitation:
+    """Return how an elicited run directory was put together.
+
+    Raises:
+        StoreError: if it is no elicited run.
+    """
+    return read_json(path / "elicitation.json", Elicitation)
 
 
 def write_atomically(path: Path, text: bytes) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from harness.errors import StoreError
 from harness.plan import Marks, PlannedTask, describe_key
 from harness.schema import Estimate, Generation, Score, TaskSummary
-from harness.stats.estimate import Floats, estimate_mean
+from harness.stats.estimate import Floats, cluster_numbers, estimate_mean
 
 PRIMARY = ""
 """Name of the primary verdict among the named ones."""
@@ -100,9 +100,6 @@ def _summarise_task(item: PlannedTask, tally: _Tally, level: float) -> TaskSumma
 
 def _estimate(item: PlannedTask, sums: Floats, counts: Floats, level: float) -> Estimate:
     given = counts > 0
-    clusters = None
-    if any(example.cluster is not None for example in item.examples):
-        names = [example.cluster or f"\0{example.example_id}" for example in item.examples]
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        clusters = np.array([numbers[name] for name in names])[given]
+    numbers = cluster_numbers([example.cluster for example in item.examples])
+    clusters = None if numbers is None else numbers[given]
     return estimate_mean(sums[given], counts[given], clusters, level)

@@ -144,11 +144,13 @@ def test_a_replayed_script_is_pinned_by_content(tmp_path: Path) -> None:
 
 
 def test_training_cost_is_read_from_the_ledger(folder: Path) -> None:
-    """Known fields of `cost` are taken; the rest of training.json is the trainer's own."""
-    (folder / "training.json").write_text('{"cost": {"prompts": 5000, "gpu_hours": 22.7, "note": "x"}, "steps": 3}')
+    """`trained_on` and known fields of `cost` are taken; the rest of training.json is the trainer's own."""
+    (folder / "training.json").write_text(
+        '{"cost": {"prompts": 5000, "gpu_hours": 22.7, "note": "x"}, "steps": 3, "trained_on": ["chat"]}'
+    )
     cost = read_training_cost(folder)
     assert cost is not None
-    assert (cost.prompts, cost.gpu_hours, cost.rollouts) == (5000, 22.7, None)
+    assert (cost.prompts, cost.gpu_hours, cost.rollouts, cost.trained_on) == (5000, 22.7, None, ("chat",))
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,11 @@ def scores_table(record: RunRecord) -> Table:
 
 
 def _numbers(estimate: Estimate) -> tuple[str, str]:
-    return _points(estimate.value), f"{_points(estimate.ci_low)} – {_points(estimate.ci_high)}"
+    return points(estimate.value), f"{points(estimate.ci_low)} – {points(estimate.ci_high)}"
 
 
-def _points(value: float) -> str:
+def points(value: float) -> str:
+    """Return a fraction in points from 0 to 100."""
     return "nan" if math.isnan(value) else f"{100 * value:.1f}"
 
 

@@ -1,6 +1,7 @@
 """The estimate of one score: value, standard error and interval from per-example verdicts. Pure functions of arrays."""
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -70,6 +71,15 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
     )
 
 
+def cluster_numbers(clusters: Sequence[str | None]) -> NDArray[np.int64] | None:
+    """Return clusters as numbers, an example without one being its own; None if no example has one."""
+    if all(cluster is None for cluster in clusters):
+        return None
+    names = [f"c{cluster}" if cluster is not None else f"#{row}" for row, cluster in enumerate(clusters)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], dtype=np.int64)
+
+
 def wilson_interval(share: float, num_trials: int, level: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a share (Wilson 1927, JASA 22:209).
 
@@ -85,6 +95,32 @@ def wilson_interval(share: float, num_trials: int, level: float = 0.95) -> tuple
     low = 0.0 if share == 0 else max(0.0, centre - half)
     high = 1.0 if share == 1 else min(1.0, centre + half)
     return low, high
+
+
+def pass_at_k(num_correct: NDArray[np.int64], num_generations: NDArray[np.int64], k: int) -> Floats:
+    """Return each example's unbiased pass@k: the chance that k of its generations hold a correct one.
+
+    1 − C(n − c, k)/C(n, k) for c correct of n independent generations, drawn without replacement (Chen et al. 2021,
+    arXiv 2107.03374, eq. 1), as the product 1 − Π_{j<k} (n − c − j)/(n − j), which overflows nowhere. No examples give
+    an empty array. The task's pass@k is the mean of these, by `estimate_mean`.
+
+    Args:
+        num_correct: shape (n,), correct generations c of each example.
+        num_generations: shape (n,), generations of each example.
+        k: at least 1.
+
+    Raises:
+        ValueError: if an example has fewer than k generations, or k < 1.
+    """
+    if k < 1 or np.any(num_generations < k):
+        fewest = num_generations.min() if len(num_generations) else "none"
+        raise ValueError(f"pass@{k} needs k >= 1 and at least k generations of each example; the fewest are {fewest}")
+    wrong = num_generations - num_correct
+    assert bool(np.all((num_correct >= 0) & (wrong >= 0))), "correct generations must be some of all generations"
+    draws = np.arange(k)
+    # Fewer than k wrong ones make one factor 0, so that the negative factors after it do no harm.
+    factors = (wrong[:, None] - draws) / (num_generations[:, None] - draws)
+    return np.asarray(1.0 - np.prod(factors, axis=1), dtype=np.float64)
 
 
 def _t_quantile(level: float, degrees: int) -> float:

@@ -1,5 +1,6 @@
 """The estimate of a score: hand-worked, against libraries, and by simulated coverage."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.stats.estimate import estimate_mean, wilson_interval
+from harness.stats.estimate import cluster_numbers, estimate_mean, pass_at_k, wilson_interval
 
 
 def ones(n: int) -> np.ndarray:
@@ -122,3 +123,48 @@ def test_clustered_interval_covers_where_the_plain_one_does_not() -> None:
             hits[name] += found.ci_low <= 0.5 <= found.ci_high
     assert 0.93 <= hits["clustered"] / 2000 <= 0.97
     assert hits["plain"] / 2000 < 0.85
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+def test_pass_at_k_is_the_share_of_subsets_with_a_correct_one(k: int) -> None:
+    """Brute force over all k-subsets of six generations, for every number of correct ones."""
+    expected = []
+    for correct in range(7):
+        verdicts = [1] * correct + [0] * (6 - correct)
+        expected.append(np.mean([any(subset) for subset in itertools.combinations(verdicts, k)]))
+    assert pass_at_k(np.arange(7), np.full(7, 6), k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_pass_at_k_of_many_generations_is_finite() -> None:
+    """C(4000, 1000) has 970 digits; the product form does not care, and matches exact integers."""
+    found = pass_at_k(np.array([3, 0, 4000]), np.array([4000, 1000, 4000]), 1000)
+    exact = 1 - math.comb(3997, 1000) / math.comb(4000, 1000)
+    assert found == pytest.approx([exact, 0.0, 1.0], abs=1e-12)
+
+
+def test_pass_at_k_takes_examples_with_different_numbers_of_generations() -> None:
+    """1 of 2 and 1 of 4 correct, k = 2: certain, and 1 − C(3, 2)/C(4, 2) = 1/2."""
+    assert pass_at_k(np.array([1, 1]), np.array([2, 4]), 2) == pytest.approx([1.0, 0.5])
+    assert pass_at_k(np.array([], dtype=int), np.array([], dtype=int), 2).shape == (0,)
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_pass_at_k_refuses_too_few_generations(k: int) -> None:
+    """k beyond the fewest generations, or below 1, is an error and not a smaller k."""
+    with pytest.raises(ValueError, match=f"pass@{k} needs"):
+        pass_at_k(np.array([1, 1]), np.array([2, 4]), k)
+
+
+def test_clusters_are_numbered_and_loners_stand_alone() -> None:
+    """None is no cluster of its own."""
+    assert cluster_numbers((None, None)) is None
+    numbers = cluster_numbers(("a", None, "a", None))
+    assert numbers is not None
+    assert numbers.tolist() == [0, 1, 0, 2]
+
+
+def test_a_cluster_name_cannot_meet_a_loner() -> None:
+    """Names of clusters are the data's; they never collide with our own numbering."""
+    numbers = cluster_numbers(("#1", None, "c#1"))
+    assert numbers is not None
+    assert len(set(numbers.tolist())) == 3

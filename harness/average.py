@@ -1,0 +1,86 @@
+"""Averages over a domain's tasks and over domains, with the weights that make every domain (or task) count alike."""
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from harness.contrast import Contrast
+from harness.schema import Estimate
+from harness.stats.average import effective_stderr, estimate_average
+from harness.stats.estimate import Floats
+
+Overall = Literal["domains", "tasks"]
+"""What an average over several domains weighs equally."""
+
+
+@dataclass(frozen=True)
+class Average:
+    """Some tasks of a comparison and their weights, which sum to 1."""
+
+    members: tuple[Contrast, ...]
+    weights: Floats
+    level: float
+
+    @property
+    def base(self) -> Estimate:
+        """Average score of the base."""
+        return self._estimate(lambda c: c.comparison.base.score, lambda c: c.base.score_draws)
+
+    @property
+    def candidate(self) -> Estimate:
+        """Average score of the candidate."""
+        return self._estimate(lambda c: c.comparison.candidate.score, lambda c: c.candidate.score_draws)
+
+    @property
+    def difference(self) -> Estimate:
+        """Average of the tasks' differences."""
+        return self._estimate(lambda c: c.comparison.difference, lambda c: c.difference_draws)
+
+    @property
+    def elicitation(self) -> Estimate:
+        """Average of the tasks' elicitation parts."""
+        return self._estimate(lambda c: c.comparison.decomposition.elicitation, lambda c: c.elicitation_draws)
+
+    @property
+    def within(self) -> Estimate:
+        """Average of the tasks' within-cell parts."""
+        return self._estimate(lambda c: c.comparison.decomposition.within, lambda c: c.within_draws)
+
+    @property
+    def analytic(self) -> tuple[float, float]:
+        """Standard error of the difference and its degrees of freedom, for tests and ratios."""
+        return effective_stderr([contrast.comparison.difference for contrast in self.members], self.weights)
+
+    def draws(self, read: Callable[[Contrast], Floats]) -> Floats:
+        """Return the weighted average of something resampled, shape (B,)."""
+        return np.stack([read(contrast) for contrast in self.members], axis=1) @ self.weights
+
+    def _estimate(self, value: Callable[[Contrast], Estimate], draws: Callable[[Contrast], Floats]) -> Estimate:
+        if len(self.members) == 1:  # an average of one task is that task, and keeps its better interval
+            return value(self.members[0])
+        columns = np.stack([draws(contrast) for contrast in self.members], axis=1)
+        return estimate_average([value(contrast) for contrast in self.members], columns, self.level, self.weights)
+
+
+def average_over(contrasts: Sequence[Contrast], suites: Collection[str], overall: Overall, level: float) -> Average:
+    """Return the average over the tasks of some suites.
+
+    Args:
+        contrasts: all tasks of a comparison.
+        suites: which of them to average over; at least one has a task.
+        overall: `domains` gives each suite the same weight and each of its tasks a share of it; `tasks` gives each
+            task the same.
+        level: coverage of the intervals.
+    """
+    members = tuple(contrast for contrast in contrasts if contrast.comparison.suite in suites)
+    names = [contrast.comparison.suite for contrast in members]
+    assert names, f"no task of {', '.join(suites)}"
+    if overall == "tasks":
+        weights = np.full(len(names), 1 / len(names))
+    else:
+        weights = np.array([1 / (len(set(names)) * names.count(name)) for name in names])
+    assert math.isclose(weights.sum(), 1)
+    return Average(members=members, weights=weights, level=level)

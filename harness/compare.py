@@ -1,0 +1,271 @@
+"""Candidates against a base, paired by example: tasks, domains, overall, transfer, and the tests' family."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from harness.average import Average, Overall, average_over
+from harness.contrast import Contrast, Settings, contrast_task
+from harness.errors import UsageError
+from harness.findings import AverageComparison, Comparison, Decomposition, Repeats, TransferReport
+from harness.pairing import LabelVerdicts, PairedTask, check_comparable, pair_tasks
+from harness.sample import CellMeans, same_examples, sample_task
+from harness.stats.multiple import holm
+from harness.stats.paired import pooled_p_value
+from harness.stats.power import minimum_detectable_difference
+from harness.stats.repeats import estimate_iqm, spread
+from harness.transfer import find_trained, measure_transfer
+from harness.verdicts import TaskVerdicts
+
+SANCTIONED = ("prompt", "template", "thinking", "scorer")
+"""Fields in which an elicited base differs by design: its prompts, and whether a program continues its prompt."""
+
+FEW_DIFFERENT = 10
+"""With fewer examples that differ at all, a t interval of means over generations covers less than it claims."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What a comparison can be told."""
+
+    level: float = 0.95
+    overall: Overall = "domains"
+    """What the overall average weighs equally."""
+    seed: int = 0
+    num_resamples: int = 10_000
+    allow_drift: tuple[str, ...] = ()
+    """Fields that may differ although they decide the result."""
+    trained_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Domains by candidate label, in place of what the runs' training.json say; `*` stands for every candidate."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Who is compared with whom."""
+
+    base: LabelVerdicts
+    candidates: tuple[LabelVerdicts, ...]
+    references: tuple[LabelVerdicts, ...] = ()
+    elicited: LabelVerdicts | None = None
+    """The base under its best prompt style (`harness elicit`): a second, stricter base."""
+    base_samples: LabelVerdicts | None = None
+    """Sampled generations of the base, for coverage; None takes those of the base itself."""
+
+
+def compare_labels(sides: Sides, options: CompareOptions) -> TransferReport:
+    """Compare candidates with a base.
+
+    Raises:
+        UsageError: if two labels may not be compared, naming the field; or an option names no candidate.
+    """
+    labels = [sides.base, *sides.candidates, *sides.references]
+    _check_names(labels, sides, options)
+    comparisons = _compare_with(sides, options, "plain")
+    if sides.elicited is not None:
+        stricter = replace(sides, base=sides.elicited, base_samples=sides.base_samples or sides.base)
+        comparisons += _compare_with(stricter, options, "elicited")
+    return TransferReport(
+        level=options.level,
+        overall=options.overall,
+        seed=options.seed,
+        num_resamples=options.num_resamples,
+        comparisons=tuple(comparisons),
+        repeats=tuple(_repeats(label, options) for label in labels if len(label.runs) > 1),
+    )
+
+
+def _check_names(labels: Sequence[LabelVerdicts], sides: Sides, options: CompareOptions) -> None:
+    names = [label.label for label in labels]
+    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if doubled:
+        raise UsageError(
+            f"two sides of the comparison are labelled {', '.join(doubled)}: evaluate one with another --label; runs "
+            "of one checkpoint are compared by `harness noise --runs`"
+        )
+    candidates = [label.label for label in sides.candidates]
+    unknown = sorted(set(options.trained_on) - {*candidates, "*"})
+    if unknown:
+        raise UsageError(
+            f"--trained-on names {', '.join(unknown)}, which is no candidate; expected {', '.join(candidates)}"
+        )
+
+
+def _compare_with(sides: Sides, options: CompareOptions, kind: Literal["plain", "elicited"]) -> list[Comparison]:
+    notes = {label.label: _notes(sides, label, options, kind) for label in sides.candidates}
+    pairs = {label.label: pair_tasks(sides.base, label) for label in sides.candidates}
+    contrasts = _contrast_all(sides, pairs, options)
+    found = [
+        _comparison(sides.base, label, contrasts[label.label], options, (kind, notes[label.label]))
+        for label in sides.candidates
+    ]
+    return _adjust(found)
+
+
+def _notes(
+    sides: Sides, candidate: LabelVerdicts, options: CompareOptions, kind: Literal["plain", "elicited"]
+) -> tuple[str, ...]:
+    base = sides.base
+    allowed = (*options.allow_drift, *(SANCTIONED if kind == "elicited" else ()))
+    drift = check_comparable(base, candidate, allowed)
+    notes = [] if kind == "elicited" else list(drift)  # that it was asked otherwise is the point of an elicited base
+    for reference in sides.references:
+        for note in check_comparable(base, reference, allowed, is_reference=True):
+            notes += [f"reference {reference.label}: {note}"] if kind == "plain" else []
+    for left, right in ((base, candidate), (candidate, base)):
+        if only := [name for name in left.tasks if name not in right.tasks]:
+            notes.append(f"only {left.label} has {', '.join(only)}: left out")
+    for pair in pair_tasks(base, candidate):
+        if pair.num_left_out:
+            notes.append(
+                f"{pair.name}: {pair.num_left_out} examples are left out, which only one side has or which ended in "
+                "error"
+            )
+        if not pair.is_single_binary and 0 < np.count_nonzero(pair.differences) < FEW_DIFFERENT:
+            notes.append(
+                f"{pair.name}: only {np.count_nonzero(pair.differences)} examples differ; the t interval of so few is "
+                "too narrow, trust the p-value"
+            )
+    engines = {run.record.spec.engine for label in (base, candidate) for run in label.runs}
+    if len(engines) > 1:
+        notes.append(f"engines differ: {', '.join(sorted(f'{e.name} {e.dtype} on {e.device}' for e in engines))}")
+    return tuple(notes)
+
+
+def _contrast_all(
+    sides: Sides, pairs: Mapping[str, Sequence[PairedTask]], options: CompareOptions
+) -> dict[str, list[Contrast]]:
+    """Return every candidate's contrasts in the base's order; candidates with the same examples share the draws."""
+    settings = Settings(level=options.level, seed=options.seed, num_resamples=options.num_resamples)
+    found: dict[str, list[Contrast]] = {label: [] for label in pairs}
+    for task in sides.base.tasks:
+        of_task = {label: pair for label, given in pairs.items() for pair in given if pair.name == task}
+        for group in same_examples(of_task):
+            first = group[next(iter(group))]
+            references = _aligned(sides.references, first)
+            others = {**{label: pair.candidate for label, pair in group.items()}, **references}
+            base, cells = sample_task(first.base, others, first.clusters, options.seed, options.num_resamples)
+            samples = _aligned([sides.base_samples or sides.base], first)
+            for label, pair in group.items():
+                reference_cells: dict[str, CellMeans] = {name: cells[name] for name in references}
+                sampled = next(iter(samples.values()), None)
+                found[label].append(contrast_task(pair, base, cells[label], reference_cells, sampled, settings))
+    return found
+
+
+def _aligned(labels: Sequence[LabelVerdicts], pair: PairedTask) -> dict[str, TaskVerdicts]:
+    """Return the labels' verdicts on a pair's examples; without labels that lack some of them."""
+    found = {}
+    for label in labels:
+        verdicts = label.tasks.get(pair.name)
+        rows = {example_id: row for row, example_id in enumerate(verdicts.example_ids)} if verdicts else {}
+        if verdicts is None or any(example_id not in rows for example_id in pair.base.example_ids):
+            continue
+        chosen = verdicts.select(np.array([rows[example_id] for example_id in pair.base.example_ids]))
+        if not np.isnan(chosen.values).any():
+            found[label.label] = chosen
+    return found
+
+
+def _comparison(
+    base: LabelVerdicts,
+    candidate: LabelVerdicts,
+    contrasts: Sequence[Contrast],
+    options: CompareOptions,
+    kind_and_notes: tuple[Literal["plain", "elicited"], tuple[str, ...]],
+) -> Comparison:
+    suites = list(dict.fromkeys(contrast.comparison.suite for contrast in contrasts))
+    given = options.trained_on.get(candidate.label, options.trained_on.get("*"))
+    if given is None:
+        given = candidate.training.trained_on if candidate.training else ()
+    trained = find_trained(given, suites)
+    domains = [
+        _average_comparison(suite, average_over(contrasts, [suite], options.overall, options.level), options,
+                            suite in trained if trained else None)
+        for suite in suites
+    ]  # fmt: skip
+    overall = average_over(contrasts, suites, options.overall, options.level)
+    kind, notes = kind_and_notes
+    return Comparison(
+        base=base.label,
+        candidate=candidate.label,
+        base_kind=kind,
+        tasks=tuple(contrast.comparison for contrast in contrasts),
+        domains=tuple(domains),
+        overall=_average_comparison("overall", overall, options, None),
+        transfer=measure_transfer(contrasts, trained, options.overall, options.level),
+        training=candidate.training,
+        notes=notes,
+    )
+
+
+def _average_comparison(
+    name: str, average: Average, options: CompareOptions, is_trained: bool | None
+) -> AverageComparison:
+    pairs = [contrast.pair for contrast in average.members]
+    rng = np.random.default_rng([options.seed, len(pairs), 2])
+    p_value, _ = pooled_p_value(
+        [(pair.base.means, pair.candidate.means, pair.clusters) for pair in pairs],
+        list(average.weights),
+        rng,
+        options.num_resamples,
+    )
+    if len(pairs) == 1:  # a domain of one task is that task, tested the same way
+        p_value = average.members[0].comparison.p_value
+    difference = average.difference
+    return AverageComparison(
+        name=name,
+        tasks=tuple(pair.name for pair in pairs),
+        base=average.base,
+        candidate=average.candidate,
+        difference=difference,
+        p_value=p_value,
+        p_adjusted=p_value,
+        detectable=minimum_detectable_difference(difference.stderr, difference.num_clusters, options.level),
+        decomposition=Decomposition(elicitation=average.elicitation, within=average.within, cells=()),
+        is_trained=is_trained,
+    )
+
+
+def _adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Fill in Holm's p-values: one family of all tasks, one of all domains, one of the overall averages."""
+    tasks = iter(holm([task.p_value for comparison in comparisons for task in comparison.tasks]))
+    domains = iter(holm([domain.p_value for comparison in comparisons for domain in comparison.domains]))
+    overall = iter(holm([comparison.overall.p_value for comparison in comparisons]))
+    change = msgspec.structs.replace
+    return [
+        change(
+            comparison,
+            tasks=tuple(change(task, p_adjusted=next(tasks)) for task in comparison.tasks),
+            domains=tuple(change(domain, p_adjusted=next(domains)) for domain in comparison.domains),
+            overall=change(comparison.overall, p_adjusted=next(overall)),
+        )
+        for comparison in comparisons
+    ]
+
+
+def _repeats(label: LabelVerdicts, options: CompareOptions) -> Repeats:
+    tasks = [name for name in label.tasks if all(name in run.tasks for run in label.runs)]
+    scores = np.array([[_score(run.tasks[name]) for name in tasks] for run in label.runs])
+    rng = np.random.default_rng([options.seed, 3])
+    run_scores = scores.mean(axis=1) if tasks else np.zeros(0)
+    mean, deviation = spread(run_scores)
+    return Repeats(
+        label=label.label,
+        num_runs=len(label.runs),
+        num_checkpoints=label.num_checkpoints,
+        tasks=tuple(tasks),
+        # one training seed moves all its tasks together; repeated evaluations of one checkpoint do not
+        interquartile_mean=estimate_iqm(
+            scores, options.level, options.num_resamples, rng, whole_runs=label.num_checkpoints > 1
+        ),
+        mean=mean,
+        run_scores=tuple(float(score) for score in run_scores),
+        run_sd=deviation,
+    )
+
+
+def _score(verdicts: TaskVerdicts) -> float:
+    return float(np.nanmean(verdicts.values))

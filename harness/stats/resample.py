@@ -1,0 +1,79 @@
+"""The joint bootstrap: one set of resampled units serves every checkpoint and statistic of a task at once.
+
+Draws come from here; what is made of them (averages, ratios, decompositions) is not this module's business.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.stats.estimate import Floats
+
+BLOCK_ENTRIES = 1 << 17
+"""Weights held at once: a few MB, so that memory is bounded and the processor's cache holds them."""
+
+
+def resample_totals(
+    columns: Floats, clusters: NDArray[np.int64] | None, num_resamples: int, rng: np.random.Generator
+) -> Floats:
+    """Return resampled totals of each column, with the same resampled units for all columns.
+
+    Examples (or clusters of them) are the independent units. A resample draws G − 1 of the G units with replacement
+    and multiplies the totals by G/(G − 1): the rescaled bootstrap (McCarthy & Snowden 1985, Vital and Health
+    Statistics 2(95); Rao & Wu 1988, JASA 83:231). The variance of a resampled mean is then s²/G, without the factor
+    (G − 1)/G that the ordinary bootstrap loses. A resample is a vector of multinomial weights over units, and all
+    totals are one product weights × columns; so columns of two checkpoints stay paired. A mean is the ratio of a
+    column's total to that of a column of ones; any smooth function of totals may be bootstrapped in the same way.
+
+    Args:
+        columns: shape (n, C), one row per example.
+        clusters: shape (n,), cluster number of each example; None means that each stands alone.
+        num_resamples: number of draws, B.
+        rng: source of randomness; B · (G − 1) integers are drawn.
+
+    Returns:
+        Totals, shape (B, C). Fewer than two units (n = 0, n = 1, one cluster): all nan.
+    """
+    units = columns if clusters is None else _sum_within(columns, clusters)
+    num_units = len(units)
+    totals = np.full((num_resamples, columns.shape[1]), np.nan)
+    if num_units < 2:
+        return totals
+    scaled = units * (num_units / (num_units - 1))
+    block = max(1, BLOCK_ENTRIES // num_units)
+    for start in range(0, num_resamples, block):
+        size = min(block, num_resamples - start)
+        totals[start : start + size] = _draw_weights(num_units, size, rng) @ scaled
+    return totals
+
+
+def percentile_interval(draws: Floats, level: float) -> tuple[Floats, Floats]:
+    """Return the equal-tailed percentile interval of bootstrap draws (Efron & Tibshirani 1993, section 13.3).
+
+    Args:
+        draws: shape (B, ...), draws along the first axis.
+        level: coverage of the interval.
+
+    Returns:
+        Lower and upper end, each of shape (...). A single nan draw makes both nan: the draws that are left would be
+        those of another, conditional statistic. No draws: nan.
+    """
+    if len(draws) == 0:
+        nothing = np.full(draws.shape[1:], np.nan)
+        return nothing, nothing
+    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    return low, high
+
+
+def _sum_within(columns: Floats, clusters: NDArray[np.int64]) -> Floats:
+    _, groups = np.unique(clusters, return_inverse=True)
+    num_groups = int(groups.max()) + 1 if len(groups) else 0
+    sums = [np.bincount(groups, weights=column, minlength=num_groups) for column in columns.T]
+    return np.stack(sums, axis=1)
+
+
+def _draw_weights(num_units: int, size: int, rng: np.random.Generator) -> Floats:
+    # Counting uniform integers gives multinomial weights an order of magnitude faster than rng.multinomial,
+    # which draws one binomial for each unit.
+    drawn = rng.integers(0, num_units, (size, num_units - 1), dtype=np.int32)
+    cells = drawn + np.arange(size, dtype=np.int64)[:, None] * num_units
+    return np.bincount(cells.ravel(), minlength=size * num_units).reshape(size, num_units).astype(np.float64)

@@ -1,0 +1,178 @@
+"""What training on some domains did to the others: ratio, gap closed, normalised gain, Transferability Index."""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from harness.average import Average, Overall, average_over
+from harness.contrast import Contrast
+from harness.errors import UsageError
+from harness.findings import Ratio, Transfer
+from harness.sample import CellMeans
+from harness.schema import Estimate
+from harness.stats.estimate import Floats
+from harness.stats.resample import percentile_interval
+from harness.stats.transfer import Pair, gap_closed, normalised_gain, transfer_ratio, transferability_index
+
+
+def find_trained(given: Iterable[str], suites: Collection[str]) -> tuple[str, ...]:
+    """Return those suites that a list of training domains means; `chat` also means `lab-chat`.
+
+    Raises:
+        UsageError: if a name is not even a domain.
+    """
+    known = {"chat", "math", "code", "general", *suites}
+    names = tuple(given)
+    unknown = [name for name in names if name not in known and f"lab-{name}" not in known]
+    if unknown:
+        raise UsageError(f"trained on {', '.join(unknown)}: expected domains, {', '.join(sorted(known))}")
+    return tuple(suite for suite in dict.fromkeys(suites) if suite in names or suite.removeprefix("lab-") in names)
+
+
+def measure_transfer(
+    contrasts: Sequence[Contrast], trained_on: Collection[str], overall: Overall, level: float
+) -> Transfer:
+    """Measure transfer of one candidate.
+
+    Args:
+        contrasts: all tasks of the comparison.
+        trained_on: those of its suites that the candidate was trained on; empty if not known or not measured.
+        overall: what an average over several domains weighs equally.
+        level: coverage of the intervals.
+    """
+    suites = list(dict.fromkeys(contrast.comparison.suite for contrast in contrasts))
+    averages = {suite: average_over(contrasts, [suite], overall, level) for suite in suites}
+    averages["overall"] = average_over(contrasts, suites, overall, level)
+    labels = dict.fromkeys(label for contrast in contrasts for label in contrast.references)
+    return Transfer(
+        trained_on=tuple(trained_on),
+        ratio=_ratio(contrasts, trained_on, suites, overall, level),
+        normalised_gain={name: _normalised_gain(average) for name, average in averages.items()},
+        gap_closed={
+            label: {name: _gap_closed(average, label) for name, average in averages.items()} for label in labels
+        },
+        transferability_index=_transferability(contrasts, trained_on, suites, level),
+    )
+
+
+def _ratio(
+    contrasts: Sequence[Contrast], trained_on: Collection[str], suites: Sequence[str], overall: Overall, level: float
+) -> Ratio:
+    untrained = [suite for suite in suites if suite not in trained_on]
+    if reason := _no_split(trained_on, untrained):
+        return Ratio(estimate=_nothing(level), reason=reason)
+    top, bottom = (average_over(contrasts, names, overall, level) for names in (untrained, trained_on))
+    (top_error, top_degrees), (bottom_error, bottom_degrees) = top.analytic, bottom.analytic
+    return transfer_ratio(
+        msgspec.structs.replace(top.difference, stderr=top_error),
+        msgspec.structs.replace(bottom.difference, stderr=bottom_error),
+        min(top_degrees, bottom_degrees),
+        level,
+    )
+
+
+def _no_split(trained_on: Collection[str], untrained: Collection[str]) -> str | None:
+    if not trained_on:
+        return "it is not known what the candidate was trained on, or that was not measured; pass --trained-on DOMAIN"
+    return None if untrained else "no domain was measured that the candidate was not trained on"
+
+
+def _normalised_gain(average: Average) -> Ratio:
+    base = average.draws(lambda contrast: contrast.base.score_draws)
+    return normalised_gain(_pair(average, average.difference.value, average.base.value, base), average.level)
+
+
+def _gap_closed(average: Average, label: str) -> Ratio:
+    missing = [contrast.comparison.task for contrast in average.members if label not in contrast.references]
+    if missing:
+        return Ratio(
+            estimate=_nothing(average.level), reason=f"{label} was not measured on the examples of {', '.join(missing)}"
+        )
+
+    def reference(contrast: Contrast) -> CellMeans:
+        return contrast.references[label]
+
+    gaps = [reference(contrast).score - contrast.base.score for contrast in average.members]
+    draws = average.draws(lambda contrast: reference(contrast).score_draws - contrast.base.score_draws)
+    return gap_closed(_pair(average, average.difference.value, float(average.weights @ gaps), draws), average.level)
+
+
+def _pair(average: Average, first: float, second: float, second_draws: Floats) -> Pair:
+    first_draws = average.draws(lambda contrast: contrast.difference_draws)
+    difference = average.difference
+    return Pair(
+        first=first,
+        second=second,
+        covariance=np.cov(first_draws, second_draws),
+        degrees=_degrees(average),
+        num_examples=difference.num_examples,
+        num_clusters=difference.num_clusters,
+    )
+
+
+def _degrees(average: Average) -> float:
+    """Degrees of freedom of the difference; where it shows none, those of its smallest task."""
+    degrees = average.analytic[1]
+    smallest = min(contrast.comparison.difference.num_clusters for contrast in average.members) - 1
+    return float(smallest) if math.isnan(degrees) else degrees
+
+
+def _transferability(
+    contrasts: Sequence[Contrast], trained_on: Collection[str], suites: Sequence[str], level: float
+) -> dict[str, Ratio]:
+    """Return the index of every untrained suite, with a percentile interval over resampled examples."""
+    untrained = [suite for suite in suites if suite not in trained_on]
+    if reason := _no_split(trained_on, untrained):
+        return {suite: Ratio(estimate=_nothing(level), reason=reason) for suite in suites}
+    groups = [
+        [contrast for contrast in contrasts if contrast.comparison.suite in names]
+        for names in (trained_on, *([suite] for suite in untrained))
+    ]
+    values, draws = (
+        transferability_index(
+            [_columns(group, "base", drawn) for group in groups],
+            [_columns(group, "candidate", drawn) for group in groups],
+            trained=0,
+        )
+        for drawn in (False, True)
+    )
+    sizes = {suite: len(group) for suite, group in zip(untrained, groups[1:], strict=True)}
+    return {
+        suite: _index(float(values[place]), draws[:, place], contrasts, level)
+        if min(sizes[suite], len(groups[0])) > 1
+        else Ratio(estimate=_nothing(level), reason="the index needs at least two tasks in each domain")
+        for place, suite in enumerate(untrained, 1)
+    }
+
+
+def _columns(group: Sequence[Contrast], side: str, drawn: bool) -> Floats:
+    """Return the group's scores in points, shape (T,), or their draws, (B, T)."""
+    means: list[CellMeans] = [getattr(contrast, side) for contrast in group]
+    return 100 * np.stack([np.asarray(mean.score_draws if drawn else mean.score) for mean in means], axis=-1)
+
+
+def _index(value: float, draws: Floats, contrasts: Sequence[Contrast], level: float) -> Ratio:
+    if not np.isfinite(value):
+        return Ratio(
+            estimate=_nothing(level),
+            reason="undefined: all tasks of a domain changed alike, or the trained domain did not change",
+        )
+    low, high = (float(end) for end in percentile_interval(draws, level))
+    estimate = Estimate(
+        value=value,
+        stderr=float(draws.std(ddof=1)),
+        ci_low=low,
+        ci_high=high,
+        level=level,
+        method="bootstrap",
+        num_examples=sum(contrast.comparison.difference.num_examples for contrast in contrasts),
+        num_clusters=sum(contrast.comparison.difference.num_clusters for contrast in contrasts),
+    )
+    return Ratio(estimate=estimate)
+
+
+def _nothing(level: float) -> Estimate:
+    nan = math.nan
+    return Estimate(nan, nan, nan, nan, level, "undefined", 0, 0)

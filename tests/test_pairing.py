@@ -1,0 +1,118 @@
+"""Runs become labels, labels become pairs, and what may not be subtracted is refused by name."""
+
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.pairing import check_comparable, gather_labels, pair_tasks
+from harness.schema import Sampling, TrainingCost
+from tests.labels import make_label, make_run, make_task
+
+ONES = np.ones(4)
+
+
+def test_rows_are_lined_up_by_example_id() -> None:
+    """Pairing is by id, whatever the order on either side."""
+    base = make_label("base", make_task("t", np.array([0, 1, 0]), ids=("a", "b", "c")))
+    candidate = make_label("new", make_task("t", np.array([1, 0, 1]), ids=("c", "b", "a")))
+    (pair,) = pair_tasks(base, candidate)
+    assert pair.base.example_ids == pair.candidate.example_ids == ("a", "b", "c")
+    assert pair.differences.tolist() == [1, -1, 1]
+    assert pair.is_single_binary
+
+
+def test_examples_of_one_side_are_left_out_and_counted() -> None:
+    """Only what both have is compared."""
+    base = make_label("base", make_task("t", np.ones(3), ids=("a", "b", "c")))
+    candidate = make_label("new", make_task("t", np.ones(2), ids=("b", "x")))
+    (pair,) = pair_tasks(base, candidate)
+    assert (pair.num_examples, pair.num_left_out) == (1, 3)
+
+
+def test_an_error_on_a_side_leaves_the_example_out() -> None:
+    """A request without verdict is not a wrong answer."""
+    base = make_label("base", make_task("t", np.array([1, np.nan, 0])))
+    (pair,) = pair_tasks(base, make_label("new", make_task("t", np.ones(3))))
+    assert pair.base.example_ids == ("q0", "q2")
+    assert pair.num_left_out == 1
+
+
+def test_nothing_in_common_is_one_clear_line() -> None:
+    """Runs of other tasks, or of other examples, cannot be compared."""
+    base = make_label("base", make_task("t", ONES))
+    with pytest.raises(UsageError, match="no task in common: base has t; new has u"):
+        check_comparable(base, make_label("new", make_task("u", ONES)), ())
+    with pytest.raises(UsageError, match="no example of t in common"):
+        pair_tasks(base, make_label("new", make_task("t", ONES, ids=("w", "x", "y", "z"))))
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("version", {"version": "2"}),
+        ("data", {"data_sha256": "e" * 64}),
+        ("prompt", {"prompt": "other"}),
+        ("scorer", {"scorer": "scorer@2"}),
+        ("sampling", {"sampling": Sampling(max_tokens=9)}),
+    ],
+)
+def test_a_differing_field_is_refused_by_name(field: str, changes: dict[str, object]) -> None:
+    """The error names the field, both values and the flag; with the flag the difference is a note."""
+    base, new = make_label("base", make_task("t", ONES)), make_label("new", make_task("t", ONES, **changes))
+    with pytest.raises(UsageError, match=f"differ in {field}: {field} of t is .* --allow-drift {field}"):
+        check_comparable(base, new, ())
+    (note,) = check_comparable(base, new, (field,))
+    assert note.startswith(f"allowed drift: {field} of t is ")
+
+
+def test_another_seed_is_no_drift() -> None:
+    """Seeds differ between repeats by design."""
+    other = make_task("t", ONES, sampling=Sampling(seed=9))
+    assert check_comparable(make_label("base", make_task("t", ONES)), make_label("new", other), ()) == ()
+
+
+def test_another_template_is_drift_for_a_candidate_only() -> None:
+    """A candidate is asked as its base was; a reference is another model."""
+    base, other = make_label("base", make_task("t", ONES)), make_label("new", make_task("t", ONES), template="u")
+    with pytest.raises(UsageError, match="differ in template"):
+        check_comparable(base, other, ())
+    assert check_comparable(base, other, (), is_reference=True) == ()
+
+
+def test_runs_of_one_label_stand_side_by_side() -> None:
+    """Two runs of k generations are 2k columns, and count as repeats."""
+    first = make_run("new", [make_task("t", np.zeros((3, 2)))], weights="a")
+    second = make_run("new", [make_task("t", np.ones((3, 2)), sampling=Sampling(temperature=1.0, num_generations=2,
+                                                                                  seed=1))], weights="b")  # fmt: skip
+    (label,) = gather_labels([first, second])
+    assert label.tasks["t"].values.tolist() == [[0, 0, 1, 1]] * 3
+    assert (len(label.runs), label.num_checkpoints) == (2, 2)
+    assert "2 runs" in label.tasks["t"].metric
+
+
+def test_runs_of_one_label_may_cover_different_tasks() -> None:
+    """A suite a run is usual; the label has them all."""
+    (label,) = gather_labels([make_run("new", [make_task("t", ONES)]), make_run("new", [make_task("u", ONES)])])
+    assert list(label.tasks) == ["t", "u"]
+
+
+def test_runs_of_one_label_that_measured_differently_are_refused() -> None:
+    """A greedy and a sampled run are not repeats of each other."""
+    greedy, sampled = make_run("new", [make_task("t", ONES)]), make_run("new", [make_task("t", np.ones((4, 8)))])
+    with pytest.raises(UsageError, match="both labelled new but differ on t in sampling"):
+        gather_labels([greedy, sampled])
+
+
+def test_training_is_known_if_all_runs_agree() -> None:
+    """Several checkpoints under one label have no one cost."""
+    costs = [TrainingCost(prompts=5000, trained_on=("chat",)), TrainingCost(prompts=10)]
+    runs = [make_run("new", [make_task("t", ONES)], training=cost, attempt=i) for i, cost in enumerate(costs)]
+    assert gather_labels(runs[:1])[0].training == costs[0]
+    assert gather_labels(runs)[0].training is None
+
+
+def test_imported_text_has_no_template_to_differ() -> None:
+    """Its prompts are not known at all, which is the prompt field's business."""
+    base = make_label("base", make_task("t", ONES), template=None, prompting="imported")
+    new = make_label("new", make_task("t", ONES), template="x", prompting="imported")
+    assert check_comparable(base, new, ()) == ()
