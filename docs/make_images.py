@@ -1,28 +1,38 @@
-"""Makes the pictures of the README from real runs: python docs/make_images.py."""
+"""Makes the pictures of the docs from real runs: python docs/make_images.py."""
 
+import io
+import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from harness.cli import table
+from harness.cli import compare, table
 from harness.cli.main import main
 
 IMAGES = Path(__file__).parent / "images"
+SAMPLED = ("eval", "--ckpt", "lab/base", "--suite", "lab", "--preset", "avg@8")
+COMPARE = ("compare", "runs/lab-base", "runs/lab-completion", "--allow-drift", "prompt", "--trained-on", "chat")
 
 
-def make_eval_image() -> None:
-    """Record the table of `harness eval --ckpt lab/base --suite lab`."""
-    console = Console(record=True, width=118, file=open("/dev/null", "w"))  # noqa: SIM115 - lives as long as the process
-    console.print("[bold green]$[/] harness eval --ckpt lab/base --suite lab", highlight=False)
-    table.stdout_console = lambda: console
+def make_image(name: str, arguments: Sequence[str], width: int, prepare: Sequence[Sequence[str]] = ()) -> None:
+    """Record what one command prints, after running what it needs."""
     with tempfile.TemporaryDirectory() as folder:
-        main(["eval", "--ckpt", "lab/base", "--suite", "lab", "--out", folder])
-    IMAGES.mkdir(exist_ok=True)
-    text = console.export_svg(title="GRLO Harness", theme=MONOKAI).replace(f"{folder}/", "runs/")
-    (IMAGES / "eval.svg").write_text(text, encoding="utf-8")
+        os.chdir(folder)
+        for command in prepare:
+            main(list(command))
+        console = Console(record=True, width=width, file=io.StringIO())
+        console.print(f"[bold green]$[/] harness {' '.join(arguments)}", highlight=False)
+        table.stdout_console = compare.stdout_console = lambda: console
+        main(list(arguments))
+        os.chdir(IMAGES)
+    (IMAGES / f"{name}.svg").write_text(console.export_svg(title="GRLO Harness", theme=MONOKAI), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    make_eval_image()
+    IMAGES.mkdir(exist_ok=True)
+    make_image("eval", ["eval", "--ckpt", "lab/base", "--suite", "lab"], 118)
+    completion = (*SAMPLED, "--prompting", "completion", "--label", "lab-completion")
+    make_image("compare", COMPARE, 100, [SAMPLED, completion])

@@ -20,7 +20,7 @@ from harness.stats.repeats import estimate_iqm, spread
 from harness.transfer import find_trained, measure_transfer
 from harness.verdicts import TaskVerdicts
 
-SANCTIONED = ("prompt", "template", "thinking", "scorer")
+SANCTIONED = ("prompt", "scorer")
 """Fields in which an elicited base differs by design: its prompts, and whether a program continues its prompt."""
 
 FEW_DIFFERENT = 10

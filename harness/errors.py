@@ -4,6 +4,8 @@ EXIT_OK = 0
 """The command did what it was asked."""
 EXIT_NEGATIVE = 1
 """The command ran and its verdict is negative: a task check failed, a regression was found."""
+EXIT_INCONCLUSIVE = 2
+"""The gate ran, and the examples are too few to tell a pass from a regression."""
 EXIT_COULD_NOT_RUN = 3
 """Bad usage, bad input or a missing requirement; nothing was measured."""
 EXIT_INCOMPLETE = 4

@@ -94,8 +94,8 @@ class Task(Protocol):
     def messages(self, example: Example) -> tuple[Message, ...]:
         """Return the conversation that asks the example of a chat model."""
 
-    def completion_prompt(self, example: Example) -> str:
-        """Return the plain text that asks the example of a base model."""
+    def plain_prompt(self, example: Example, prompting: str) -> str:
+        """Return the plain text that asks the example of a base model, in one of the plain styles."""
 
     def prompt_id(self, prompting: str) -> str:
         """Return name@digest of the prompt template in use."""

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from harness.errors import UsageError
 from harness.identity import MUST_AGREE, MUST_AGREE_WITH_BASE, FieldDifference, differing_fields, differing_task_fields
-from harness.schema import RunRecord, RunSpec, TrainingCost
+from harness.schema import TrainingCost
 from harness.stats.estimate import Floats, cluster_numbers
 from harness.verdicts import Ints, RunVerdicts, TaskVerdicts
+
+CHAT_ONLY = ("template", "thinking")
+"""Fields that decide a result only where the chat template is used."""
 
 
 @dataclass(frozen=True)
@@ -149,19 +151,13 @@ def _differences(base: LabelVerdicts, other: LabelVerdicts, shared: Collection[s
     found: dict[tuple[str, str | None], FieldDifference] = {}
     for left in base.runs:
         for right in other.runs:
-            for item in differing_fields(_spec(left.record), _spec(right.record)):
-                if item.task is None or item.task in shared:
+            specs = left.record.spec, right.record.spec
+            # a template plays no part in plain text; that one side used one and the other did not is the prompt's field
+            both_chat = all(spec.prompting == "chat" for spec in specs)
+            for item in differing_fields(*specs):
+                if item.task in shared or (item.task is None and (both_chat or item.field not in CHAT_ONLY)):
                     found.setdefault((item.field, item.task), item)
     return list(found.values())
-
-
-def _spec(record: RunRecord) -> RunSpec:
-    """Return a run's spec; a template of none (imported text, plain-text prompting) is nobody's choice."""
-    spec = record.spec
-    if spec.prompting == "chat":
-        return spec
-    fingerprint = msgspec.structs.replace(spec.checkpoint.fingerprint, template=None)
-    return msgspec.structs.replace(spec, checkpoint=msgspec.structs.replace(spec.checkpoint, fingerprint=fingerprint))
 
 
 def describe_difference(item: FieldDifference) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import DataError, StoreError
 from harness.interfaces import Scorer, Task
-from harness.schema import Example, LoadedData, Request, RequestKey, RunSpec, Sampling, TaskRef
+from harness.schema import STYLES, Example, LoadedData, Request, RequestKey, RunSpec, Sampling, TaskRef
 
 
 class Marks:
@@ -114,11 +114,16 @@ def plan_requests(planned: Sequence[PlannedTask], prompting: str) -> Iterator[Re
     for item in planned:
         for example in item.examples:
             messages = item.task.messages(example) if prompting == "chat" else None
-            prompt = item.task.completion_prompt(example) if prompting == "completion" else None
+            prompt = item.task.plain_prompt(example, prompting) if is_plain_text(prompting) else None
             for index in range(item.ref.sampling.num_generations):
                 key = RequestKey(task=item.ref.name, example_id=example.example_id, index=index)
                 seed = request_seed(item.ref.sampling.seed, key)
                 yield Request(key=key, messages=messages, prompt=prompt, sampling=item.ref.sampling, seed=seed)
+
+
+def is_plain_text(prompting: str) -> bool:
+    """Return whether a style sends plain text to continue; imported text was not sent by us at all."""
+    return prompting in STYLES and prompting != "chat"
 
 
 def request_seed(seed: int, key: RequestKey) -> int:

@@ -3,7 +3,7 @@
 The whole system's nouns on one page. What the records mean together (outcomes, counts, identity) is in docs/records.md.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -12,6 +12,13 @@ Outcome = Literal["scored", "no_answer", "timeout", "error"]
 
 FinishReason = Literal["stop", "length", "error", "unknown"]
 """Why a generation ended; `length` means truncated, `unknown` is for imported text that does not say."""
+
+Style = Literal["chat", "completion", "few_shot", "standard"]
+"""How a question is put: the chat template; or as plain text, zero-shot, after worked examples, or in the task family's
+own standard frame for base models."""
+
+STYLES: tuple[Style, ...] = get_args(Style)
+"""All styles; their order breaks ties where one is chosen."""
 
 Verdict = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A number in [0, 1]; a stored one outside is refused on reading."""
@@ -65,7 +72,7 @@ class ScorerOptions(Record, frozen=True):
     sandbox: Literal["bubblewrap", "process"] = "bubblewrap"
     """`process` is the weaker choice for machines without bubblewrap; it becomes part of the scorer's version."""
     continuation: bool = False
-    """True where a generation continues the prompt's text (completion prompting), so a program is prompt + text."""
+    """True where a generation continues the problem's own text, so that a program is problem + text."""
     data_dir: str | None = None
     """Folder of benchmark data, which may also hold what a scorer needs (nltk_data)."""
 
@@ -203,7 +210,10 @@ class Fingerprint(Record, frozen=True):
 
 
 class TrainingCost(Record, frozen=True):
-    """What a checkpoint cost to train. None where the ledger does not say."""
+    """What a checkpoint was trained on, and what it cost. None where the ledger does not say."""
+
+    trained_on: tuple[str, ...] = ()
+    """Suites its training prompts belong to; empty where the ledger does not say."""
 
     prompts: int | None = None
     rollouts: int | None = None
@@ -258,7 +268,8 @@ class RunSpec(Record, frozen=True):
     checkpoint: CheckpointRef
     tasks: tuple[TaskRef, ...]
     engine: EngineSpec
-    prompting: Literal["chat", "completion", "imported"]
+    prompting: Literal["chat", "completion", "few_shot", "standard", "imported", "elicited"]
+    """A style; `imported`: not known; `elicited`: the best style of each half of the examples, see Elicitation."""
     enable_thinking: bool | None
     """Passed to the chat template where it knows the word (Qwen3); None leaves the template's default."""
     limit: int | None
@@ -300,3 +311,36 @@ class RunRecord(Record, frozen=True):
     """Oldest first; more than one if the run was resumed."""
     finished_at: str
     """UTC, ISO 8601."""
+
+
+class StyleChoice(Record, frozen=True):
+    """The style that one half of a task's examples takes, chosen on the other half."""
+
+    style: Style
+    num_examples: int
+    """Examples of this half."""
+    scores: dict[str, Estimate]
+    """Each style's score on the other half, by which the choice was made."""
+
+
+class TaskElicitation(Record, frozen=True):
+    """One task under all its prompt styles, and under the chosen ones."""
+
+    task: str
+    scores: dict[str, Estimate]
+    """Each style's score on all examples; their maximum is biased upwards, since the same examples chose it."""
+    halves: tuple[StyleChoice, StyleChoice]
+    score: Estimate
+    """Cross-fitted: each half scored in the style that was chosen on the other."""
+
+
+class Elicitation(Record, frozen=True):
+    """`elicitation.json` of an elicited run: how its generations were picked from the runs of single styles."""
+
+    spec_id: str
+    """Of the elicited run."""
+    plain: Style
+    """The style that `auto` takes for this checkpoint."""
+    runs: dict[str, str]
+    """spec_id of each style's run."""
+    tasks: tuple[TaskElicitation, ...]

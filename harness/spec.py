@@ -61,8 +61,8 @@ class EvalConfig(Record, frozen=True):
     """Named sampling preset of the tasks: greedy or avg@8."""
     sampling: SamplingConfig = SamplingConfig()
     engine: EngineConfig = EngineConfig()
-    prompting: Literal["auto", "chat", "completion"] = "auto"
-    """`auto` is chat if the tokenizer has a template, else completion."""
+    prompting: Literal["auto", "chat", "completion", "few_shot", "standard"] = "auto"
+    """How questions are put (harness.schema.Style); `auto` is chat if the tokenizer has a template, else completion."""
     enable_thinking: bool | None = None
     """Qwen3's thinking switch; None leaves the template's default."""
     chat_template: str | None = None
@@ -81,6 +81,31 @@ class EvalConfig(Record, frozen=True):
     """Processes that score; None takes the number of cores."""
     attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Raised by --fresh to measure again beside an old run."""
+
+
+class GatePolicy(Record, frozen=True):
+    """What `harness gate` accepts; a TOML file of these fields, all of them optional. docs/gate.md has the reasons."""
+
+    margin: float = 3.0
+    """Largest loss in points that is accepted on a task or domain."""
+    level: float = 0.05
+    """Chance of a false alarm, and of passing a candidate that is worse by the margin on some task."""
+    margins: dict[str, float] = msgspec.field(default_factory=dict)
+    """Task or domain name to its own margin; a domain's holds for its average, not for its tasks."""
+    gate_on: tuple[Literal["tasks", "domains"], ...] = ("tasks", "domains")
+    """What is tested against the margin."""
+    ignore: tuple[str, ...] = ()
+    """Tasks and domains left out altogether; a domain with all of its tasks."""
+    max_truncated_increase: float = 5.0
+    """Points by which a task's share of truncated generations may grow."""
+    max_no_answer_increase: float = 5.0
+    """Points by which a task's share of generations without an answer may grow."""
+    max_length_ratio: float = 1.5
+    """Mean completion tokens of a task, as a multiple of the baseline's."""
+    max_error_share: float = 0.0
+    """Share of a task's requests, from 0 to 1, that may have ended in error; their examples are left out."""
+    max_examples_listed: int = 20
+    """Most regressed examples listed per task."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -214,3 +239,32 @@ def resolve_sampling(preset: Sampling, overrides: SamplingConfig) -> Sampling:
             "set sampling.temperature, or num_generations to 1"
         )
     return sampling
+
+
+def parse_policy(data: Mapping[str, Any], source: str) -> GatePolicy:
+    """Build a gate policy from plain data, checked for range; `source` is named in errors.
+
+    Raises:
+        SpecError: if a key is unknown, of the wrong type, or out of range.
+    """
+    policy = parse_record(data, GatePolicy, source)
+    margins = {"margin": policy.margin, **{f"margins.{name}": margin for name, margin in policy.margins.items()}}
+    for name, margin in margins.items():
+        if not 0 < margin < 100:
+            raise SpecError(
+                f"{source}: {name} is {margin:g}, expected points above 0 and below 100; at 0 no number of examples "
+                "lets an unchanged checkpoint pass"
+            )
+    checks = (
+        (0 < policy.level < 0.5, "level", "the chance of a false alarm, above 0 and below 0.5, such as 0.05"),
+        (len(policy.gate_on) > 0, "gate_on", 'at least one of "tasks" and "domains"'),
+        (0 <= policy.max_truncated_increase <= 100, "max_truncated_increase", "points from 0 to 100"),
+        (0 <= policy.max_no_answer_increase <= 100, "max_no_answer_increase", "points from 0 to 100"),
+        (1 <= policy.max_length_ratio <= 10**6, "max_length_ratio", "from 1 to a million"),
+        (0 <= policy.max_error_share < 1, "max_error_share", "a share from 0 to below 1"),
+        (0 <= policy.max_examples_listed <= 10**5, "max_examples_listed", "from 0 to 100,000"),
+    )
+    for fits, name, expected in checks:
+        if not fits:
+            raise SpecError(f"{source}: {name} is {getattr(policy, name)}, expected {expected}")
+    return policy

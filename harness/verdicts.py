@@ -65,6 +65,8 @@ class RunVerdicts:
     path: Path
     record: RunRecord
     tasks: Mapping[str, TaskVerdicts]
+    grading: str = ""
+    """What stands between the name and the ending of a re-grading's files, such as `.1a2b3c4d`."""
 
     @property
     def label(self) -> str:
@@ -120,7 +122,8 @@ def load_run(path: Path, allow_incomplete: bool = False) -> RunVerdicts:
         tables.of(end.key).add_end(end)
     for verdict in read_lines(folder / f"scores{grading}.jsonl", _Verdict):
         tables.of(verdict.key).add_verdict(verdict)
-    return RunVerdicts(path=folder, record=record, tasks={name: table.finish() for name, table in tables.items()})
+    tasks = {name: table.finish() for name, table in tables.items()}
+    return RunVerdicts(path=folder, record=record, tasks=tasks, grading=grading)
 
 
 class _End(msgspec.Struct):

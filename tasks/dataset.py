@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -39,6 +39,31 @@ class DataSource:
     """Release name@version, read through EvalPlus's own loader: the hub copies lack the test inputs."""
 
 
+@dataclass(frozen=True)
+class Shots:
+    """Worked examples that a few-shot prompt begins with: rows of a training split, named one by one."""
+
+    source: DataSource
+    """Its `parse` gives the question as input and the worked answer as target; its hash is of the named rows alone."""
+    ids: tuple[str, ...]
+    """example_ids in the order shown."""
+
+
+def load_shots(task: str, shots: Shots, data_dir: Path | None, hub_dir: Path | None) -> LoadedData:
+    """Read a task's worked examples from the first place that has them, and normalise them.
+
+    Raises:
+        DataError: if no place has them, or a row does not have the expected fields.
+    """
+    data = load_rows(task, shots.source, data_dir, hub_dir)
+    found = {example.example_id: example for example in data.examples if example.example_id in shots.ids}
+    if missing := [name for name in shots.ids if name not in found]:
+        raise DataError(f"{task}: {data.source} has no row {', '.join(missing)}, which few-shot prompts show")
+    # tasks share worked examples, so the task that loads them is no part of what they are
+    picked = [msgspec.structs.replace(found[name], task="shots") for name in shots.ids]
+    return LoadedData(examples=tuple(picked), sha256=hash_examples(picked), source=data.source)
+
+
 def load_rows(task: str, source: DataSource, data_dir: Path | None, hub_dir: Path | None) -> LoadedData:
     """Read a task's rows from the first place that has them, and normalise them.
 
@@ -55,7 +80,7 @@ def load_rows(task: str, source: DataSource, data_dir: Path | None, hub_dir: Pat
     return LoadedData(examples=tuple(examples), sha256=hash_examples(examples), source=where)
 
 
-def hash_examples(examples: list[Example]) -> str:
+def hash_examples(examples: Sequence[Example]) -> str:
     """Return the canonical hash of normalised rows: order, ids, inputs, targets, clusters and metadata."""
     return content_hash([msgspec.structs.asdict(example) for example in examples])
 

@@ -7,7 +7,7 @@ if it passes the base and the plus inputs; the base verdict is reported beside i
 from harness.interfaces import Scorer
 from harness.rows import Row
 from harness.schema import Example, ScorerOptions
-from tasks.dataset import DataSource, ParseRow
+from tasks.dataset import DataSource, ParseRow, Shots
 from tasks.prompts import CODE, CODE_FROM_DOCSTRING
 from tasks.task import BenchmarkTask, presets
 
@@ -36,6 +36,13 @@ def _parse_as(dataset: str) -> ParseRow:
         return program_example(task, dataset, row, row["prompt"].strip())
 
     return parse
+
+
+def _mbpp_shot(task: str, number: int, row: Row) -> Example:
+    """Put the sentence and its first assertion into a docstring, as EvalPlus does."""
+    question = f'"""\n{row["text"]}\n{row["test_list"][0]}\n"""'
+    code = row["code"].replace("\r\n", "\n").strip()
+    return Example(task=task, example_id=str(row["task_id"]), input=question, target=code)
 
 
 def reference_program(example: Example) -> str:
@@ -77,6 +84,20 @@ HUMANEVAL_PLUS = BenchmarkTask(
     near_miss=wrong_program,
     gold=reference_program,
 )
+# MBPP's paper shows problems 2, 3 and 4, but those are among MBPP+'s questions: of the ten problems set aside for
+# prompts, these three are not.
+MBPP_SHOTS = Shots(
+    source=DataSource(
+        parse=_mbpp_shot,
+        sha256="7209ea3924f7b60be6557754acdac2df3e3ac13f196c7b439959016634d5fded",
+        num_examples=3,
+        local="mbpp/mbpp.jsonl",
+        hub="google-research-datasets/mbpp",
+        hub_config="full",
+        hub_split="prompt",
+    ),
+    ids=("1", "5", "10"),
+)
 MBPP_PLUS = BenchmarkTask(
     name="mbpp_plus",
     version="1",
@@ -98,5 +119,6 @@ MBPP_PLUS = BenchmarkTask(
     presets=presets(MAX_TOKENS),
     near_miss=wrong_program,
     gold=reference_program,
+    shots=MBPP_SHOTS,
 )
 TASKS = (HUMANEVAL_PLUS, MBPP_PLUS)

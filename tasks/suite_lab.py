@@ -7,7 +7,7 @@ measurement of a small world and says nothing about billion-parameter models.
 from harness.interfaces import Scorer
 from harness.rows import Row
 from harness.schema import Example, Sampling, ScorerOptions
-from tasks.dataset import DataSource
+from tasks.dataset import DataSource, Shots
 from tasks.prompts import LAB
 from tasks.suite_code import PROBLEM_FIELDS, program_scorer, wrong_program
 from tasks.suite_math import number_scorer
@@ -42,6 +42,16 @@ def _code(task: str, number: int, row: Row) -> Example:
     return Example(task=task, example_id=row["id"], input=row["question"], target=row["target"], metadata=metadata)
 
 
+def _shot(task: str, number: int, row: Row) -> Example:
+    return Example(task=task, example_id=row["id"], input=row["question"], target=row["answer"])
+
+
+def _shots(domain: str, sha256: str) -> Shots:
+    """Return four questions of the kind the web holds, none of them held out, with good answers."""
+    source = DataSource(parse=_shot, sha256=sha256, num_examples=4, embedded="lab_shots.jsonl")
+    return Shots(source=source, ids=tuple(f"{domain}-shot-{number}" for number in range(4)))
+
+
 LAB_CHAT = BenchmarkTask(
     name="lab_chat",
     version="1",
@@ -62,6 +72,7 @@ LAB_CHAT = BenchmarkTask(
     presets=PRESETS,
     near_miss=lambda example: f"I would rather speak of something else than {example.metadata['topic']}.",
     gold=lambda example: str(example.target),
+    shots=_shots("chat", "00d28f1fbea21da3ff3a87a20c41a9d06cb98fbefa637ad2856c9c9ec9017de1"),
 )
 LAB_MATH = BenchmarkTask(
     name="lab_math",
@@ -83,6 +94,7 @@ LAB_MATH = BenchmarkTask(
     presets=PRESETS,
     near_miss=lambda example: f"The answer is {int(example.target or 0) + 1}.",
     gold=lambda example: f"The answer is {example.target}.",
+    shots=_shots("math", "2412dc22ff814a7ba8dcddf36c2b4a13fb56e7adb4a9d5873af22bcb4852fade"),
 )
 LAB_CODE = BenchmarkTask(
     name="lab_code",
@@ -104,5 +116,6 @@ LAB_CODE = BenchmarkTask(
     presets=PRESETS,
     near_miss=wrong_program,
     gold=lambda example: str(example.target),
+    shots=_shots("code", "e169d438d9b8321235418efdaf1309496d6f1b5a9e75b34c81e59ecb27310f73"),
 )
 TASKS = (LAB_CHAT, LAB_MATH, LAB_CODE)

@@ -5,13 +5,14 @@ GSM8K also takes the last number, as its published protocols do.
 Metric: accuracy, averaged over generations. The sources' licences differ; each task names its own.
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 
 from harness.interfaces import Scorer
 from harness.rows import Row
 from harness.schema import Example, ScorerOptions
-from tasks.dataset import DataSource
+from tasks.dataset import DataSource, Shots
 from tasks.prompts import MATH
 from tasks.task import BenchmarkTask, presets
 
@@ -90,6 +91,19 @@ def _olympiad(task: str, number: int, row: Row) -> Example:
     )
 
 
+def _gsm8k_shot(task: str, number: int, row: Row) -> Example:
+    """Leave out the calculator's marks, and state the answer in a sentence that the scorer reads."""
+    steps, _, answer = re.sub(r"<<.*?>>", "", row["answer"]).rpartition("####")
+    worked = f"{' '.join(steps.split())} The answer is {answer.strip()}."
+    return Example(task=task, example_id=str(number), input=row["question"], target=worked)
+
+
+def _math_shot(task: str, number: int, row: Row) -> Example:
+    """Name a row by its problem: copies of MATH have no ids, and their order differs."""
+    name = hashlib.sha256(row["problem"].encode()).hexdigest()[:12]
+    return Example(task=task, example_id=name, input=row["problem"], target=row["solution"])
+
+
 def last_boxed(solution: str) -> str:
     r"""Return what the last \boxed{} of a reference solution holds.
 
@@ -111,6 +125,7 @@ def _task(
     paper: str,
     licence: str,
     source: DataSource,
+    shots: Shots,
     max_tokens: int = TOKENS,
     scorer_factory: Callable[[ScorerOptions], Scorer] = math_scorer,
 ) -> BenchmarkTask:
@@ -129,8 +144,36 @@ def _task(
         presets=presets(max_tokens),
         near_miss=boxed_near_miss,
         gold=boxed_target,
+        shots=shots,
     )
 
+
+# The first rows of the training split.
+GSM8K_SHOTS = Shots(
+    source=DataSource(
+        parse=_gsm8k_shot,
+        sha256="7a9a67e4d1e3ebb24d68534c23203db4efd187e887aaa9d06c318bbfe1eb6edc",
+        num_examples=4,
+        local="gsm8k/train.jsonl.gz",
+        hub="openai/gsm8k",
+        hub_config="main",
+        hub_split="train",
+    ),
+    ids=("0", "1", "2", "3"),
+)
+# One training problem of level 2 or 3 each of algebra, counting, geometry and prealgebra, with a short, boxed solution,
+# no figure, and no near twin among the questions of these tasks; four, as in Minerva's prompt (arXiv 2206.14858).
+MATH_SHOTS = Shots(
+    source=DataSource(
+        parse=_math_shot,
+        sha256="15da8a5126dc3265b75d393b81ad96c0bbd23e180b2e4354bd4c4a379807410b",
+        num_examples=4,
+        local="math/train.jsonl.gz",
+        hub="DigitalLearningGmbH/MATH-lighteval",
+        hub_split="train",
+    ),
+    ids=("70f1a5ac3771", "4220b5f69ab1", "88d4e07d27c2", "97fbbcdc8b18"),
+)
 
 GSM8K = _task(
     "gsm8k",
@@ -145,6 +188,7 @@ GSM8K = _task(
         hub="openai/gsm8k",
         hub_config="main",
     ),
+    GSM8K_SHOTS,
     GSM8K_TOKENS,
     number_scorer,
 )
@@ -160,6 +204,7 @@ MATH500 = _task(
         local="math500/test.jsonl",
         hub="HuggingFaceH4/MATH-500",
     ),
+    MATH_SHOTS,
 )
 AIME24 = _task(
     "aime24",
@@ -174,6 +219,7 @@ AIME24 = _task(
         hub="HuggingFaceH4/aime_2024",
         hub_split="train",
     ),
+    MATH_SHOTS,
 )
 AIME25 = _task(
     "aime25",
@@ -187,6 +233,7 @@ AIME25 = _task(
         local="aime25/test.jsonl",
         hub="math-ai/aime25",
     ),
+    MATH_SHOTS,
 )
 AMC23 = _task(
     "amc23",
@@ -200,6 +247,7 @@ AMC23 = _task(
         local="amc23/test.jsonl",
         hub="math-ai/amc23",
     ),
+    MATH_SHOTS,
 )
 MINERVA_MATH = _task(
     "minerva_math",
@@ -213,6 +261,7 @@ MINERVA_MATH = _task(
         local="minerva_math/test.jsonl",
         hub="math-ai/minervamath",
     ),
+    MATH_SHOTS,
 )
 OLYMPIADBENCH = _task(
     "olympiadbench",
@@ -228,5 +277,6 @@ OLYMPIADBENCH = _task(
         hub_config="OE_TO_maths_en_COMP",
         hub_split="train",
     ),
+    MATH_SHOTS,
 )
 TASKS = (GSM8K, MATH500, AIME24, AIME25, AMC23, MINERVA_MATH, OLYMPIADBENCH)

@@ -1,16 +1,16 @@
 """BenchmarkTask: the one implementation of harness.interfaces.Task, a frozen value filled in by the suite modules."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from harness.errors import UsageError
 from harness.interfaces import Scorer
-from harness.schema import Example, LoadedData, Message, Sampling, ScorerOptions
+from harness.schema import STYLES, Example, LoadedData, Message, Sampling, ScorerOptions, Style
 from harness.spec import did_you_mean
-from tasks.dataset import DataSource, load_rows
+from tasks.dataset import DataSource, Shots, check_hash, load_rows, load_shots
 from tasks.prompts import Prompt
 
 AVG_AT_8 = Sampling(temperature=0.6, top_p=0.95, top_k=20, num_generations=8)
@@ -52,11 +52,38 @@ class BenchmarkTask:
     """A generation that must score 1; None where the data has no reference answers."""
     known_exceptions: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Examples whose reference cannot score 1, with the reason."""
+    shots: Shots | None = None
+    """Worked examples of the few_shot style; None where the task has no such style."""
+    exemplars: LoadedData | None = field(default=None, repr=False)
+    """The worked examples, once they are loaded."""
 
     @property
     def data_sha256(self) -> str:
         """Registered hash of the normalised rows."""
         return self.source.sha256
+
+    @property
+    def shots_name(self) -> str:
+        """Name under which other worked examples than the registered ones are accepted."""
+        return f"{self.name}/shots"
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """How this task can be asked."""
+        return tuple(style for style in STYLES if style != "few_shot" or self.shots is not None)
+
+    def with_exemplars(
+        self, data_dir: Path | None, hub_dir: Path | None, accepted: Mapping[str, str]
+    ) -> "BenchmarkTask":
+        """Return the task with its worked examples loaded, which few_shot prompts need.
+
+        Raises:
+            DataError: if they cannot be had, or are other than the registered (or accepted) ones.
+        """
+        assert self.shots is not None, f"{self.name} has no few_shot style"
+        data = load_shots(self.name, self.shots, data_dir, hub_dir)
+        check_hash(self.shots_name, self.shots.source.sha256, data, accepted.get(self.shots_name))
+        return replace(self, exemplars=data)
 
     def load(self, data_dir: Path | None, hub_dir: Path | None) -> LoadedData:
         """Return every example in its fixed order; see tasks.dataset.load_rows."""
@@ -66,13 +93,23 @@ class BenchmarkTask:
         """Return the conversation that asks the example of a chat model."""
         return (Message(role="user", content=self.prompt.render("chat", example.input)),)
 
-    def completion_prompt(self, example: Example) -> str:
-        """Return the plain text that asks the example of a base model."""
-        return self.prompt.render("completion", example.input)
+    def plain_prompt(self, example: Example, prompting: str) -> str:
+        """Return the plain text that asks the example of a base model, in one of the plain styles."""
+        if prompting != "few_shot":
+            return self.prompt.render(prompting, example.input)
+        assert self.exemplars is not None, f"{self.name}: the worked examples were not loaded"
+        return self.prompt.render_shots(self.exemplars.examples, example.input)
 
     def prompt_id(self, prompting: str) -> str:
-        """Return name@digest of the prompt template in use."""
-        return self.prompt.identity(prompting)
+        """Return name@digest of the prompt template in use, worked examples included."""
+        if prompting != "few_shot":
+            return self.prompt.identity(prompting)
+        assert self.shots is not None, f"{self.name} has no few_shot style"
+        return self.prompt.identity(prompting, (self.exemplars or self.shots.source).sha256)
+
+    def continues(self, prompting: str) -> bool:
+        """Return whether a generation in this style goes on with the example's own text."""
+        return prompting in self.prompt.continues
 
     def sampling(self, preset: str, prompting: str) -> Sampling:
         """Return the named sampling preset, with the stop strings that the prompting needs.
@@ -83,5 +120,4 @@ class BenchmarkTask:
         if preset not in self.presets:
             hint = did_you_mean(preset, self.presets)
             raise UsageError(f"{self.name} has no preset {preset}{hint}; it has {', '.join(self.presets)}")
-        stop = self.prompt.stop if prompting == "completion" else ()
-        return msgspec.structs.replace(self.presets[preset], stop=stop)
+        return msgspec.structs.replace(self.presets[preset], stop=self.prompt.stops(prompting))

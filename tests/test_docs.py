@@ -1,6 +1,7 @@
 """What the docs say is so: commands run, links lead somewhere, the tree and the layers are the real ones.
 
-Fences: `sh` is run; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed.
+Fences: each line of `sh` is run in an empty folder of its own; the lines of `sh script` are run one after the other in
+one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed.
 """
 
 import os
@@ -19,15 +20,22 @@ from harness.spec import EvalConfig, parse_record
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 Run = Callable[..., tuple[int, str, str]]
+VERDICTS = {"doctor": (0, 1), "diff": (0, 1)}
+"""Commands whose negative verdict is an answer too."""
 
 
 def fences(kind: str) -> list[tuple[str, str]]:
     """Return (page, command) of every line in fences of a kind."""
+    return sorted({(page, line) for page, lines in scripts(kind) for line in lines})
+
+
+def scripts(kind: str) -> list[tuple[str, list[str]]]:
+    """Return (page, commands) of every fence of a kind."""
     found = []
     for page in PAGES:
         for body in re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
-            found += [(page.name, line.split("  #")[0].strip()) for line in body.splitlines() if line.strip()]
-    return sorted(set(found))
+            found.append((page.name, [line.split("  #")[0].strip() for line in body.splitlines() if line.strip()]))
+    return found
 
 
 def check(command: str, run_harness: Run) -> None:
@@ -38,7 +46,7 @@ def check(command: str, run_harness: Run) -> None:
         return
     assert words[0] == "harness", f"do not know how to run: {command}"
     code, _, err = run_harness(*words[1:])
-    assert code in (0, 1) if words[1] == "doctor" else code == 0, err
+    assert code in VERDICTS.get(words[1], (0,)), err
 
 
 @pytest.fixture
@@ -52,6 +60,13 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_commands_run(page: str, command: str, run_folder: Path, run_harness: Run) -> None:
     """Every command in an `sh` fence works as it is written."""
     check(command, run_harness)
+
+
+@pytest.mark.parametrize(("page", "lines"), scripts("sh script"), ids=str)
+def test_scripts_run(page: str, lines: list[str], run_folder: Path, run_harness: Run) -> None:
+    """Every `sh script` fence works line after line."""
+    for line in lines:
+        check(line, run_harness)
 
 
 @pytest.mark.parametrize(("page", "command"), fences("sh data"), ids=lambda text: text)

@@ -111,6 +111,13 @@ def test_training_is_known_if_all_runs_agree() -> None:
     assert gather_labels(runs)[0].training is None
 
 
+def test_plain_text_against_chat_is_drift_of_the_prompt_alone() -> None:
+    """The template is part of how chat asks, not a second difference."""
+    base = make_label("base", make_task("t", ONES))
+    plain = make_label("new", make_task("t", ONES, prompt="prompt/completion@1"), template=None, prompting="completion")
+    assert len(check_comparable(base, plain, ("prompt",))) == 1
+
+
 def test_imported_text_has_no_template_to_differ() -> None:
     """Its prompts are not known at all, which is the prompt field's business."""
     base = make_label("base", make_task("t", ONES), template=None, prompting="imported")

@@ -8,14 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from harness.cli.options import (
-    build_config,
-    data_options,
-    scoring_options,
-    split_accepted,
-    split_names,
-    task_options,
-)
+from harness.cli.options import run_config, run_options
 from harness.cli.progress import show_progress
 from harness.cli.table import print_run
 from harness.cli.wiring import PreparedRun, close_scorers, prepare_run
@@ -28,29 +21,8 @@ from harness.store import RunStore, encode_pretty, read_run, run_path
 
 @click.command("eval")
 @click.option("--ckpt", metavar="X", help="Shipped name (lab/base), folder, hub id[@revision], or scripted:mixed.")
-@task_options
-@click.option("--config", metavar="FILE", help="TOML file of the same settings; flags go over it.")
-@click.option("--preset", metavar="NAME", help="Sampling: greedy, or avg@8.  [default: greedy]")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N examples of each task.")
-@click.option("--out", metavar="DIR", help="Folder for run directories.  [default: runs]")
 @click.option("--label", metavar="NAME", help="Name in tables and of the run folder.  [default: from --ckpt]")
-@click.option(
-    "--prompting",
-    type=click.Choice(["auto", "chat", "completion"]),
-    help="Chat template or plain text.  [default: auto, chat if the tokenizer has a template]",
-)
-@click.option("--chat-template", metavar="FILE", help="Use this chat template instead of the tokenizer's.")
-@click.option("--enable-thinking/--no-enable-thinking", default=None, help="Qwen3's thinking switch.")
-@click.option("--engine", type=click.Choice(["auto", "hf", "scripted"]), help="[default: auto]")
-@data_options
-@scoring_options
-@click.option(
-    "--set",
-    "assignments",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="Any setting, e.g. sampling.temperature=0.7, sampling.max_tokens=512, engine.dtype=float32.",
-)
+@run_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and the first prompts; measure nothing.")
 @click.option("--fresh", is_flag=True, help="Measure again beside an existing run instead of resuming it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run record as JSON instead of a table.")
@@ -66,7 +38,7 @@ def command(**flags: Any) -> int:
     harness eval --ckpt lab/base --task gsm8k --limit 20 --dry-run
     """  # noqa: D301 - click reads \b as a backspace character
     dry_run, fresh, as_json = flags.pop("dry_run"), flags.pop("fresh"), flags.pop("as_json")
-    prepared = prepare_run(_config(flags))
+    prepared = prepare_run(run_config(flags))
     if fresh:
         prepared = _next_attempt(prepared)
     try:
@@ -108,15 +80,6 @@ def run_prepared(prepared: PreparedRun) -> RunRecord:
             )
     finally:
         store.close()
-
-
-def _config(flags: dict[str, Any]) -> Any:
-    names = split_names(flags.pop("suite"), flags.pop("task"))
-    flags["tasks"] = names
-    flags["accept_data"] = split_accepted(flags.pop("accept_data"))
-    engine = flags.pop("engine")
-    flags["engine"] = {"name": engine} if engine else None
-    return build_config(flags.pop("config"), flags, flags.pop("assignments"))
 
 
 def _next_attempt(prepared: PreparedRun) -> PreparedRun:

@@ -1,7 +1,7 @@
 """`harness fetch`: download rows and checkpoints where there is a network, for use where there is none."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from harness.checkpoint import resolve_checkpoint
 from harness.cli.options import split_accepted, split_names, task_options
 from harness.cli.table import stdout_console
 from harness.errors import UsageError
+from harness.schema import LoadedData
 from harness.store import disk_errors, write_atomically
-from tasks.dataset import check_hash, find_rows
+from tasks.dataset import DataSource, check_hash, find_rows
 from tasks.registry import select_tasks
+from tasks.task import BenchmarkTask
 from trainers.lab import SHIPPED
 
 
@@ -50,21 +52,50 @@ def command(
         console.print(
             f"{checkpoint_id}: revision {resolved.ref.revision} in {resolved.folder}", markup=False, soft_wrap=True
         )
+    mirror = Path(hub_dir) if hub_dir else None
     for chosen in select_tasks(names) if names else ():
         if chosen.source.embedded:
             console.print(f"{chosen.name}: comes with the package")
             continue
         assert data_dir is not None
-        assert chosen.source.local is not None
-        path, mirror = Path(data_dir) / chosen.source.local, Path(hub_dir) if hub_dir else None
-        here = Path(data_dir) if path.exists() else None
-        data = chosen.load(here, mirror)
-        check_hash(chosen.name, chosen.data_sha256, data, accepted.get(chosen.name))
-        if here is None:
-            rows, _ = find_rows(chosen.name, chosen.source, None, mirror)
-            _write_rows(path, list(rows))
-        text = f"{chosen.name}: {len(data.examples)} rows, " + ("already there," if here else f"of {data.source}, to")
-        console.print(f"{text} {path}", markup=False, soft_wrap=True)
+        for line in _fetch_task(chosen, Path(data_dir), mirror, accepted):
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def _fetch_task(task: BenchmarkTask, folder: Path, mirror: Path | None, accepted: Mapping[str, str]) -> Iterator[str]:
+    """Write a task's rows, and those that its worked examples are among; yields what was done."""
+
+    def load_data(data_dir: Path | None) -> LoadedData:
+        data = task.load(data_dir, mirror)
+        check_hash(task.name, task.data_sha256, data, accepted.get(task.name))
+        return data
+
+    def load_exemplars(data_dir: Path | None) -> LoadedData:
+        data = task.with_exemplars(data_dir, mirror, accepted).exemplars
+        assert data is not None
+        return data
+
+    yield f"{task.name}: {_fetch_rows(task.name, task.source, folder, mirror, load_data)}"
+    if task.shots is not None:
+        text = _fetch_rows(task.shots_name, task.shots.source, folder, mirror, load_exemplars)
+        yield f"{task.shots_name}: {text}"
+
+
+def _fetch_rows(
+    name: str,
+    source: DataSource,
+    folder: Path,
+    mirror: Path | None,
+    load: Callable[[Path | None], LoadedData],
+) -> str:
+    assert source.local is not None
+    path = folder / source.local
+    is_there = path.exists()
+    data = load(folder if is_there else None)
+    if not is_there:
+        rows, _ = find_rows(name, source, None, mirror)
+        _write_rows(path, list(rows))
+    return f"{len(data.examples)} rows, " + ("already there, " if is_there else f"of {data.source}, to ") + str(path)
 
 
 def _write_rows(path: Path, rows: list[Mapping[str, Any]]) -> None:

@@ -13,15 +13,22 @@ from harness.spec import did_you_mean
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("harness.cli.eval", "Evaluate a checkpoint on tasks and suites; resumes where it stopped."),
+    "elicit": ("harness.cli.elicit", "Run a base in every prompt style and choose without bias: a fair baseline."),
+    "compare": ("harness.cli.compare", "Compare candidates with a base: differences, transfer, what they are made of."),
+    "diff": ("harness.cli.diff", "Say which fields two runs differ in, and whether they may be compared."),
+    "noise": ("harness.cli.noise", "Say how far scores move when nothing but the sampling seed changes."),
+    "plan": ("harness.cli.plan", "Say how many examples and generations it takes to see a difference."),
     "score": ("harness.cli.score", "Grade a run again, or grade generations made elsewhere."),
     "tasks": ("harness.cli.tasks", "List, show and check tasks."),
+    "watch": ("harness.cli.watch", "Evaluate every new checkpoint of a training run as it appears."),
+    "gate": ("harness.cli.gate", "Judge a run against a baseline: pass, regression or inconclusive, for CI."),
     "fetch": ("harness.cli.fetch", "Download benchmark data and checkpoints ahead, for offline use."),
     "doctor": ("harness.cli.doctor", "Say what this machine can run, and what to do about the rest."),
 }
 EPILOG = (
-    "Exit codes: 0 done; 1 the verdict is negative (a check failed); 3 could not run (bad usage or "
-    "input); 4 stored, but some requests ended in error (run again to retry them); 130 interrupted (run again to "
-    "resume)."
+    "Exit codes: 0 done; 1 the verdict is negative (a check failed, a regression); 2 the gate is inconclusive; 3 could "
+    "not run (bad usage or input); 4 stored, but some requests ended in error (run again to retry them); 130 "
+    "interrupted (run again to resume)."
 )
 
 

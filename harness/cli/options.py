@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from harness.errors import UsageError
+from harness.schema import STYLES
 from harness.spec import EvalConfig, merge_tables, parse_assignments, parse_record, read_toml
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,6 +61,57 @@ def scoring_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def run_options(function: F) -> F:
+    """Add the options that say what is measured and how: all settings of a run but the checkpoint and its label."""
+    prompting = click.option(
+        "--prompting",
+        type=click.Choice(["auto", *STYLES]),
+        help="Chat template, or a style of plain text.  [default: auto, chat if the tokenizer has a template]",
+    )
+    return settings_options(prompting(function))
+
+
+def settings_options(function: F) -> F:
+    """Add run_options, but for --prompting."""
+    for option in (
+        click.option(
+            "--set",
+            "assignments",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="Any setting, e.g. sampling.temperature=0.7, sampling.max_tokens=512, engine.dtype=float32.",
+        ),
+        scoring_options,
+        data_options,
+        click.option("--engine", type=click.Choice(["auto", "hf", "scripted"]), help="[default: auto]"),
+        click.option("--enable-thinking/--no-enable-thinking", default=None, help="Qwen3's thinking switch."),
+        click.option("--chat-template", metavar="FILE", help="Use this chat template instead of the tokenizer's."),
+        click.option("--out", metavar="DIR", help="Folder for run directories.  [default: runs]"),
+        click.option(
+            "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N examples of each task."
+        ),
+        click.option("--preset", metavar="NAME", help="Sampling: greedy, or avg@8.  [default: greedy]"),
+        click.option("--config", metavar="FILE", help="TOML file of the same settings; flags go over it."),
+        task_options,
+    ):
+        function = option(function)
+    return function
+
+
+def run_config(flags: dict[str, Any]) -> EvalConfig:
+    """Return the settings that run_options, --ckpt and --label describe.
+
+    Raises:
+        HarnessError: if a setting is unknown or does not fit.
+    """
+    flags = dict(flags)
+    flags["tasks"] = split_names(flags.pop("suite"), flags.pop("task"))
+    flags["accept_data"] = split_accepted(flags.pop("accept_data"))
+    engine = flags.pop("engine")
+    flags["engine"] = {"name": engine} if engine else None
+    return build_config(flags.pop("config"), flags, flags.pop("assignments"))
 
 
 def split_names(suite: tuple[str, ...], task: tuple[str, ...]) -> tuple[str, ...]:

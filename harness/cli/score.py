@@ -27,6 +27,7 @@ from harness.schema import (
     RunSpec,
     Sampling,
     Score,
+    Style,
     TrainingCost,
 )
 from harness.spec import content_hash
@@ -138,10 +139,15 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     spec = read_json(path / "spec.json", RunSpec)
     names = tuple(ref.name for ref in spec.tasks)
     config = scoring_config(flags, ckpt=spec.checkpoint.path, label=spec.checkpoint.label, tasks=names)
+    if spec.prompting == "elicited":
+        raise UsageError(
+            f"{path} was put together by `harness elicit`: grade its styles' runs again, then elicit again"
+        )
     # an imported file's map is not kept with the run; that its texts continue the prompt is in the scorer's version
-    continuation = spec.prompting == "completion" or any("continuation" in ref.scorer for ref in spec.tasks)
-    options = scorer_options(config, continuation)
-    planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
+    is_imported = spec.prompting == "imported"
+    options = scorer_options(config, is_imported and any("continuation" in ref.scorer for ref in spec.tasks))
+    style: Style = "chat" if spec.prompting == "imported" else spec.prompting
+    planned, _ = plan_tasks(select_tasks(config.tasks), config, options, style)
     training = read_run(path).training  # an unfinished run is resumed first, not graded in part
     old_values = {score.key: score.value for score in read_lines(path / "scores.jsonl", Score)}
     planned = tuple(_as_run(item, spec, old_values) for item in planned)

@@ -14,7 +14,7 @@ from harness.cli.table import stdout_console
 from harness.cli.wiring import close_scorers, plan_tasks, scorer_options
 from harness.errors import EXIT_NEGATIVE, EXIT_OK
 from tasks.check import TaskCheck, check_task
-from tasks.dataset import check_hash
+from tasks.dataset import DataSource, Shots, check_hash
 from tasks.registry import SUITES, TASKS, select_tasks
 from tasks.task import BenchmarkTask
 
@@ -47,23 +47,21 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
     console = stdout_console()
     for task in select_tasks([name]):
         source = task.source
-        place = (source.embedded and "embedded in the package") or " or ".join(
-            filter(None, [source.local and f"DATA/{source.local}", source.hub or source.evalplus])
-        )
         rows = (
             ("title", task.title),
             ("paper", task.paper),
             ("licence", task.licence),
             ("protocol", task.protocol),
             ("metric", task.metric),
-            ("rows", f"{source.num_examples} from {place}"),
+            ("rows", f"{source.num_examples} from {_place(source)}"),
             ("sha256", source.sha256),
-            ("prompts", f"{task.prompt_id('chat')}, {task.prompt_id('completion')}"),
+            *((f"{style} prompt", task.prompt_id(style)) for style in task.styles),
+            *([("few_shot from", _shots_place(task.shots))] if task.shots else []),
             *((f"preset {preset}", _sampling(task, preset)) for preset in task.presets),
         )
         console.print(f"[bold]{task.name}[/] version {task.version}, suite {task.suite}", highlight=False)
         for label, text in rows:
-            console.print(f"  {label:<14} {text}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {label:<17} {text}", highlight=False, markup=False, soft_wrap=True)
         place_of_rows = data_dir or os.environ.get("HARNESS_DATA")
         if source.embedded or place_of_rows or hub_dir:
             data = task.load(Path(place_of_rows) if place_of_rows else None, Path(hub_dir) if hub_dir else None)
@@ -82,7 +80,7 @@ def check(names: tuple[str, ...], **flags: Any) -> int:
     """Check that rows are the registered ones, references score 1, and empty and near-miss answers score 0."""
     chosen = tuple(name for given in names or tuple(TASKS) for name in given.split(","))
     config = scoring_config(flags, ckpt="", tasks=chosen, limit=flags["limit"])
-    options = scorer_options(config, continuation=False)
+    options = scorer_options(config)
     planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
     checks, seconds = [], []
     try:
@@ -116,6 +114,16 @@ def _check_row(found: TaskCheck) -> tuple[str, ...]:
     counts = (found.num_gold, found.num_empty, found.num_near_miss)
     shares = ("none given" if count is None else f"{count}/{found.num_examples}" for count in counts)
     return (found.task, str(found.num_examples), *shares)
+
+
+def _place(source: DataSource) -> str:
+    if source.embedded:
+        return "the package"
+    return " or ".join(filter(None, [source.local and f"DATA/{source.local}", source.hub or source.evalplus]))
+
+
+def _shots_place(shots: Shots) -> str:
+    return f"{len(shots.ids)} worked examples from {_place(shots.source)} ({', '.join(shots.ids)})"
 
 
 def _sampling(task: BenchmarkTask, preset: str) -> str:

@@ -4,21 +4,20 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+import msgspec
 
 from harness.checkpoint import SCRIPTED_PREFIX, ResolvedCheckpoint, resolve_checkpoint
 from harness.engines.scripted import ScriptedEngine
-from harness.errors import CheckpointError, SpecError
+from harness.errors import CheckpointError, SpecError, UsageError
 from harness.interfaces import Engine, Scorer
 from harness.plan import PlannedTask, pin_task
-from harness.schema import EngineSpec, Request, RunSpec, ScorerOptions
+from harness.schema import EngineSpec, Request, RunSpec, ScorerOptions, Style
 from harness.spec import EvalConfig, resolve_sampling
 from tasks.dataset import check_hash
 from tasks.registry import select_tasks
 from tasks.task import BenchmarkTask
 from trainers.lab import SHIPPED
-
-Prompting = Literal["chat", "completion"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,14 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
         HarnessError: whatever is missing or does not fit, in one line.
     """
     tasks = select_tasks(config.tasks)
-    template = Path(config.chat_template) if config.chat_template else None
-    checkpoint = resolve_checkpoint(config.ckpt, SHIPPED, config.label, template)
+    if config.prompting != "auto":
+        check_style(tasks, config.prompting)
+    checkpoint = find_checkpoint(config)
     prompting = resolve_prompting(config, checkpoint)
     engine_spec, make_engine, render = _wire_engine(config, checkpoint)
-    options = scorer_options(config, continuation=prompting == "completion")
+    options = scorer_options(config)
+    if prompting == "few_shot":
+        tasks = tuple(task.with_exemplars(*data_folders(config), config.accept_data) for task in tasks)
     planned, sources = plan_tasks(tasks, config, options, prompting)
     spec = RunSpec(
         checkpoint=checkpoint.ref,
@@ -77,8 +79,31 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
     )
 
 
-def resolve_prompting(config: EvalConfig, checkpoint: ResolvedCheckpoint) -> Prompting:
-    """Choose chat or completion style.
+def find_checkpoint(config: EvalConfig) -> ResolvedCheckpoint:
+    """Find the checkpoint and pin it by content.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    template = Path(config.chat_template) if config.chat_template else None
+    return resolve_checkpoint(config.ckpt, SHIPPED, config.label, template)
+
+
+def check_style(tasks: Sequence[BenchmarkTask], prompting: Style) -> None:
+    """Check that every task can be asked in a style.
+
+    Raises:
+        UsageError: if one cannot, naming the styles it has.
+    """
+    for task in tasks:
+        if prompting not in task.styles:
+            raise UsageError(
+                f"{task.name} has no {prompting} prompt; pass --prompting {' or '.join(task.styles)}, or leave it out"
+            )
+
+
+def resolve_prompting(config: EvalConfig, checkpoint: ResolvedCheckpoint) -> Style:
+    """Choose the style that `auto` stands for.
 
     Raises:
         CheckpointError: if chat is asked of a tokenizer without a template.
@@ -95,34 +120,35 @@ def resolve_prompting(config: EvalConfig, checkpoint: ResolvedCheckpoint) -> Pro
 
 
 def plan_tasks(
-    tasks: tuple[BenchmarkTask, ...], config: EvalConfig, options: ScorerOptions, prompting: Prompting
+    tasks: tuple[BenchmarkTask, ...], config: EvalConfig, options: ScorerOptions, prompting: Style
 ) -> tuple[tuple[PlannedTask, ...], dict[str, str]]:
-    """Load, verify and pin each task's rows; tasks with the same scorer share one.
+    """Load, verify and pin each task's rows; tasks with the same scorer and way of continuing share one.
 
     Raises:
         HarnessError: if rows are missing or other than registered, or a scorer cannot work here.
     """
-    unknown = set(config.accept_data) - {task.name for task in tasks}
+    unknown = set(config.accept_data) - {name for task in tasks for name in (task.name, task.shots_name)}
     if unknown:
         raise SpecError(f"--accept-data names {', '.join(sorted(unknown))}, which this run does not evaluate")
     scorers: dict[object, Scorer] = {}
     planned, sources = [], {}
     data_dir, hub_dir = data_folders(config)
     for task in tasks:
-        if task.scorer_factory not in scorers:
-            scorers[task.scorer_factory] = task.scorer_factory(options)
-            scorers[task.scorer_factory].check()
+        continues = options.continuation or task.continues(prompting)
+        identity = (task.scorer_factory, continues)
+        if identity not in scorers:
+            scorers[identity] = task.scorer_factory(msgspec.structs.replace(options, continuation=continues))
+            scorers[identity].check()
         data = task.load(data_dir, hub_dir)
         check_hash(task.name, task.data_sha256, data, config.accept_data.get(task.name))
         sampling = resolve_sampling(task.sampling(config.preset, prompting), config.sampling)
-        scorer = scorers[task.scorer_factory]
-        planned.append(pin_task(task, data, scorer, sampling, prompting, config.limit))
+        planned.append(pin_task(task, data, scorers[identity], sampling, prompting, config.limit))
         sources[task.name] = data.source
     return tuple(planned), sources
 
 
-def scorer_options(config: EvalConfig, continuation: bool) -> ScorerOptions:
-    """Return how scorers may use this machine."""
+def scorer_options(config: EvalConfig, continuation: bool = False) -> ScorerOptions:
+    """Return how scorers may use this machine; `continuation` is for imported text, whose prompt is not ours."""
     data_dir, _ = data_folders(config)
     return ScorerOptions(
         num_workers=config.workers or os.cpu_count() or 1,

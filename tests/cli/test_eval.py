@@ -108,6 +108,22 @@ def test_dry_run_writes_nothing(tmp_path: Path, run_harness: Run) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("style", "begins"),
+    [
+        ("completion", "Question: {input}\nAnswer:"),
+        ("few_shot", "Question: Calculate 1 + 4 for me.\nAnswer: The answer is 5.\nQuestion: Can you tell me 62 + 8?"),
+        ("standard", "User: {input}\nAssistant:"),
+    ],
+)
+def test_dry_run_shows_each_style(run_harness: Run, style: str, begins: str) -> None:
+    """The first prompt is printed as it would be sent."""
+    code, out, _ = run_harness("eval", "--ckpt", "lab/base", "--task", "lab_math", "--prompting", style, "--dry-run")
+    assert code == 0
+    assert begins.replace("{input}", TASKS["lab_math"].load(None, None).examples[0].input) in out
+    assert f"lab/{style}@" in out
+
+
 def test_output_is_quiet_and_whole_in_a_pipe(tmp_path: Path) -> None:
     """No bars on stderr, no colour codes, no cut columns."""
     command = [sys.executable, "-m", "harness.cli.main", "eval", "--ckpt", "scripted:mixed", "--task", "lab_math"]
@@ -176,6 +192,12 @@ BAD = [
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--out", "/proc/nope"], "--out"),
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--accept-data", "x"], "expected TASK=HASH"),
     (["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--label", "../up"], "cannot name a folder"),
+    (["eval", "--ckpt", "./nope", "--task", "lab_math,ifeval", "--prompting", "few_shot"], "ifeval has no few_shot"),
+    (["elicit", "--ckpt", "scripted:mixed", "--task", "lab_math", "--styles", "few-shot"], "did you mean few_shot"),
+    (["elicit", "--ckpt", "scripted:mixed", "--task", "ifeval", "--styles", "few_shot"], "ifeval has no few_shot"),
+    (["elicit", "--ckpt", "scripted:mixed", "--task", "lab_math", "--styles", ","], "names none"),
+    (["elicit", "--ckpt", "scripted:mixed", "--task", "lab_math", "--set", "prompting=chat"], "pass --styles"),
+    (["elicit", "--ckpt", "scripted:mixed", "--task", "lab_math", "--accept-data", "gsm8k=1"], "does not evaluate"),
     (["evla"], "did you mean eval"),
     (["eval", "--frob"], "No such option"),
     (["score"], "give either a run directory"),
@@ -201,7 +223,7 @@ def test_bad_input_is_one_line_and_exit_code_3(
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("command", [[], ["eval"], ["score"], ["fetch"]])
+@pytest.mark.parametrize("command", [[], ["eval"], ["elicit"], ["score"], ["fetch"]])
 def test_help_teaches_by_example(run_harness: Run, command: list[str]) -> None:
     """Each example stands on a line of its own and can be copied."""
     code, out, _ = run_harness(*command, "--help")
@@ -221,5 +243,5 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    for name in ("eval", "score", "tasks", "fetch", "doctor"):
+    for name in ("eval", "elicit", "score", "tasks", "fetch", "doctor"):
         assert name in done.stdout

@@ -1,6 +1,7 @@
 """`harness tasks`, `fetch` and `doctor`."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,17 @@ def test_list_names_every_task_and_suite(run_harness: Run) -> None:
 
 
 def test_show_tells_source_licence_and_first_prompt(run_harness: Run) -> None:
-    """What a methods section needs."""
+    """What a methods section needs, all prompt styles included."""
     code, out, _ = run_harness("tasks", "show", "lab_math")
     assert code == 0
-    for text in ("licence", "protocol", "sha256", "preset avg@8", TASKS["lab_math"].load(None, None).examples[0].input):
+    for text in (
+        "licence",
+        "sha256",
+        "preset avg@8",
+        "lab/standard@",
+        "math-shot-0",
+        TASKS["lab_math"].load(None, None).examples[0].input,
+    ):
         assert text in out
 
 
@@ -60,13 +68,17 @@ def test_fetched_rows_are_used_offline(tmp_path: Path, run_harness: Run, data_di
     """From a hub mirror into a data folder; the second fetch does nothing; the rows are the registered ones."""
     rows = [dict(row) for row in read_jsonl(data_dir / "gsm8k" / "test.jsonl")]
     mirror(tmp_path / "hub", "openai/gsm8k", "main", "test", rows)
+    training_rows = [dict(row) for row in islice(read_jsonl(data_dir / "gsm8k" / "train.jsonl.gz"), 9)]
+    mirror(tmp_path / "hub", "openai/gsm8k", "main", "train", training_rows)
     command = ["fetch", "--task", "gsm8k,lab_math", "--data-dir", str(tmp_path / "data"), "--hub-dir"]
     code, out, _ = run_harness(*command, str(tmp_path / "hub"))
     assert code == 0
     assert "gsm8k: 1319 rows" in out
     assert "lab_math: comes with the package" in out
+    assert "gsm8k/shots: 4 rows" in out
     assert TASKS["gsm8k"].load(tmp_path / "data", None).sha256 == TASKS["gsm8k"].data_sha256
-    assert "already there" in run_harness(*command, str(tmp_path / "hub"))[1]
+    assert TASKS["gsm8k"].with_exemplars(tmp_path / "data", None, {}).exemplars is not None
+    assert run_harness(*command, str(tmp_path / "hub"))[1].count("already there") == 2
 
 
 def test_other_rows_are_not_fetched(tmp_path: Path, run_harness: Run, data_dir: Path) -> None:

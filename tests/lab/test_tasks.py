@@ -11,8 +11,8 @@ from harness.scorers.answer_text import extract_answer
 from harness.scorers.text import TextChecksScorer
 from trainers.lab import arithmetic, chat, noise, programs
 from trainers.lab.causes import find_cause, first_answer
-from trainers.lab.problem import DOMAINS, Domain
-from trainers.lab.tasks import DATA_FOLDER, held_out_problems
+from trainers.lab.problem import DOMAINS, Domain, is_held_out
+from trainers.lab.tasks import DATA_FOLDER, gist, held_out_problems, render_files, shot_problems
 
 BUILTINS = {"max": max, "min": min, "len": len, "sum": sum, "abs": abs}
 
@@ -119,3 +119,17 @@ def test_causes_are_told_apart(domain: Domain, mode: noise.Mode, cause: str) -> 
         knows = float(mode in ("ramble", "contradict", "misformat"))
         found.append(find_cause(domain, row, text, ended, 0.0, knows))
     assert found.count(cause) >= (60 if (domain, mode) == ("math", "off_topic") else 90), found  # type: ignore[arg-type]
+
+
+def test_files_are_made_again_byte_for_byte() -> None:
+    """The repository's rows are the generator's."""
+    assert {name: (DATA_FOLDER / name).read_text() for name in render_files()} == render_files()
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_worked_examples_are_the_webs_and_near_no_row(domain: Domain) -> None:
+    """None is held out, none asks what a row asks in other words, each has a wording of its own."""
+    shots = shot_problems(domain)
+    assert not any(is_held_out(problem) for problem in shots)
+    assert not {gist(problem) for problem in shots} & {gist(problem) for problem in held_out_problems(domain)}
+    assert len({problem.phrasing for problem in shots}) == len(shots) == 4

@@ -63,9 +63,7 @@ def test_single_verdicts_keep_tangos_test() -> None:
     assert found.p_noninferior == margin_p_value(base, candidate, None, 0.03, "greater", single_binary=True)
 
 
-@pytest.mark.parametrize(
-    ("losses", "n"), [([0.125], 5), ([0.125, 0.125], 20), ([0.5, 0.5, 0.625], 3), ([1.0] * 9, 9)]
-)
+@pytest.mark.parametrize(("losses", "n"), [([0.125], 5), ([0.125, 0.125], 20), ([0.5, 0.5, 0.625], 3)])
 def test_few_that_differ_prove_no_more_than_agreement(losses: list[float], n: int) -> None:
     """Neither a pass nor an alarm from a handful of differing examples, however alike they are."""
     candidate = np.ones(n)
@@ -73,7 +71,7 @@ def test_few_that_differ_prove_no_more_than_agreement(losses: list[float], n: in
     found = compare_to_margin(np.ones(n), candidate, None, 0.03, 0.90, single_binary=False)
     assert found.num_differing == len(losses)
     assert found.p_noninferior > 0.05
-    assert found.p_regression > 0.05 or (len(losses) == n == 9 and found.p_regression > 1e-3)
+    assert found.p_regression > 0.05
 
 
 def test_nothing_from_one_unit() -> None:

@@ -20,11 +20,11 @@ SOURCE = DataSource(parse=parse, sha256="", num_examples=12, local="toy.jsonl", 
 def mirror(folder: Path, hub: str, config: str | None, split: str, rows: list[dict[str, Any]]) -> None:
     """Write a hub data set's folder as `hf download` leaves it: parquet, and a README that names configurations."""
     place = folder / hub
-    place.mkdir(parents=True)
-    datasets.Dataset.from_list(rows).to_parquet(str(place / "rows.parquet"))
+    place.mkdir(parents=True, exist_ok=True)
+    datasets.Dataset.from_list(rows).to_parquet(str(place / f"{split}.parquet"))
+    files = [f"  - split: {path.stem}\n    path: {path.name}\n" for path in sorted(place.glob("*.parquet"))]
     (place / "README.md").write_text(
-        f"---\nconfigs:\n- config_name: {config or 'default'}\n  data_files:\n"
-        f"  - split: {split}\n    path: rows.parquet\n---\n"
+        f"---\nconfigs:\n- config_name: {config or 'default'}\n  data_files:\n{''.join(files)}---\n"
     )
 
 

@@ -1,0 +1,178 @@
+"""`harness elicit`: the checkpoint in every prompt style, and the run that takes the best of them without bias."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.markup import escape
+from rich.table import Table
+
+from harness.cli.eval import run_prepared
+from harness.cli.options import run_config, settings_options
+from harness.cli.table import stdout_console
+from harness.cli.wiring import PreparedRun, close_scorers, find_checkpoint, prepare_run, resolve_prompting
+from harness.elicit import ElicitedPlan, StyleRun, assemble, plan_elicited
+from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
+from harness.provenance import collect_provenance
+from harness.runner import finish
+from harness.schema import STYLES, Elicitation, Estimate, Style, TaskElicitation, TrainingCost
+from harness.spec import EvalConfig, did_you_mean
+from harness.store import RunStore, encode_pretty, run_path
+from tasks.registry import select_tasks
+
+
+@click.command("elicit")
+@click.option("--ckpt", metavar="X", help="Shipped name (lab/base), folder, or hub id[@revision].")
+@click.option("--label", metavar="NAME", help="Name of the styles' runs; the elicited run is called NAME-elicited.")
+@click.option(
+    "--styles",
+    metavar="NAMES",
+    help=f"Styles to try, comma-separated.  [default: {','.join(STYLES)}, as far as a task has them]",
+)
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="Print elicitation.json instead of a table.")
+def command(styles: str | None, as_json: bool, **flags: Any) -> int:
+    """Run a base checkpoint in every prompt style, and choose without bias: the strongest fair baseline.
+
+    Each style is an ordinary run, resumed or read back if it is there. Of each task, one half of the examples chooses
+    the style in which the other half is scored, and the other way round. The result is an ordinary run too.
+
+    \b
+    harness elicit --ckpt lab/base --suite lab
+    harness elicit --ckpt Qwen/Qwen3-4B-Base --suite math,code --preset avg@8
+    harness elicit --ckpt lab/base --task lab_math --styles chat,few_shot
+    """  # noqa: D301 - click reads \b as a backspace character
+    config = run_config(flags)
+    if config.prompting != "auto":
+        raise UsageError(f"prompting is set to {config.prompting}, which elicit varies itself; pass --styles instead")
+    prepared: dict[Style, PreparedRun] = {}
+    try:
+        for style, names in tasks_by_style(config, _parse_styles(styles)).items():
+            prepared[style] = prepare_run(_style_config(config, style, names))
+        runs = [run for style, item in prepared.items() if (run := _run_style(style, item)) is not None]
+        if len(runs) < len(prepared):
+            return EXIT_INCOMPLETE
+        checkpoint = next(iter(prepared.values())).checkpoint
+        plan = plan_elicited(runs, resolve_prompting(config, checkpoint))
+        path = run_path(Path(config.out), plan.spec)
+        _store(plan, runs, checkpoint.training, path)
+    finally:
+        for item in prepared.values():
+            close_scorers(item.planned)
+    if as_json:
+        sys.stdout.write(encode_pretty(plan.elicitation).decode())
+    else:
+        _print(plan.elicitation, path)
+    return EXIT_OK
+
+
+def tasks_by_style(config: EvalConfig, wanted: tuple[Style, ...]) -> dict[Style, tuple[str, ...]]:
+    """Return the tasks to run in each style: those that have it; chat only where the tokenizer has a template.
+
+    Raises:
+        UsageError: if a task has none of the wanted styles.
+    """
+    tasks = select_tasks(config.tasks)
+    checkpoint = find_checkpoint(config)
+    if checkpoint.ref.fingerprint.template is None and wanted != ("chat",):  # chat alone: the run says what is missing
+        wanted = tuple(style for style in wanted if style != "chat")
+    for task in tasks:
+        if not set(task.styles) & set(wanted):
+            raise UsageError(f"{task.name} has no {' or '.join(wanted)} prompt; it has {', '.join(task.styles)}")
+    found = {style: tuple(task.name for task in tasks if style in task.styles) for style in wanted}
+    return {style: names for style, names in found.items() if names}
+
+
+def _parse_styles(text: str | None) -> tuple[Style, ...]:
+    """Return the named styles in their fixed order, which breaks ties."""
+    given = [name.strip() for name in (text or ",".join(STYLES)).split(",") if name.strip()]
+    for name in given:
+        if name not in STYLES:
+            raise UsageError(f"no style named {name}{did_you_mean(name, STYLES)}; known: {', '.join(STYLES)}")
+    if not given:
+        raise UsageError(f"--styles names none; known: {', '.join(STYLES)}")
+    return tuple(style for style in STYLES if style in given)
+
+
+def _style_config(config: EvalConfig, style: Style, names: tuple[str, ...]) -> EvalConfig:
+    """Return the settings of one style's run; consent to other rows goes only to the run that has the task."""
+    others = {task.name for task in select_tasks(config.tasks)} - set(names)
+    accepted = {name: sha256 for name, sha256 in config.accept_data.items() if name.split("/")[0] not in others}
+    return msgspec.structs.replace(config, prompting=style, tasks=names, accept_data=accepted)
+
+
+def _run_style(style: Style, prepared: PreparedRun) -> StyleRun | None:
+    """Run one style, or read it back; None if some of its requests ended in error."""
+    if sys.stderr.isatty():
+        click.echo(f"{style} prompts", err=True)
+    record = run_prepared(prepared)
+    path = run_path(Path(prepared.config.out), prepared.spec)
+    if record.status == "incomplete":
+        num_failed = sum(summary.num_error for summary in record.tasks)
+        text = f"{style}: {num_failed} requests ended in error ({path}); run the same command again to retry them"
+        click.echo(text, err=True)
+        return None
+    return StyleRun(style=style, path=path, spec=prepared.spec, planned=prepared.planned)
+
+
+def _store(plan: ElicitedPlan, runs: list[StyleRun], training: TrainingCost | None, path: Path) -> None:
+    """Write the elicited run, unless it is there already."""
+    started_at = datetime.now(UTC)
+    store = RunStore(path, plan.spec)
+    try:
+        assemble(plan, runs, store)
+        if not store.is_complete():
+            store.sessions.append(collect_provenance(None, 0, started_at))
+            finish(plan.planned, store, training, {})
+    finally:
+        store.close()
+
+
+def _print(elicitation: Elicitation, path: Path) -> None:
+    console = stdout_console()
+    console.print(_table(elicitation))
+    for task in elicitation.tasks:
+        if len(task.scores) == 1:
+            console.print(f"{task.task}: only one style to choose from", highlight=False)
+    console.print(
+        "elicited: each half of the examples in the style that the other half chose.\n"
+        "best in-sample: the largest of the styles' scores; biased upwards, since its own examples chose it.",
+        highlight=False,
+    )
+    console.print(f"complete: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"use it: harness compare BASE CANDIDATE --elicited {path}", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def _table(elicitation: Elicitation) -> Table:
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("task", no_wrap=True)
+    for style in elicitation.runs:
+        table.add_column(f"{style} (plain)" if style == elicitation.plain else style, justify="right")
+    table.add_column("chosen for the halves")
+    for name in ("elicited", "95% interval", "best in-sample"):
+        table.add_column(name, justify="right")
+    for task in elicitation.tasks:
+        best = max(task.scores.values(), key=lambda estimate: estimate.value)
+        table.add_row(
+            task.task,
+            *(_points(task.scores.get(style)) for style in elicitation.runs),
+            _choice(task),
+            _points(task.score),
+            f"{100 * task.score.ci_low:.1f} – {100 * task.score.ci_high:.1f}",
+            f"[dim]{_points(best)}[/]",
+        )
+    return table
+
+
+def _choice(task: TaskElicitation) -> str:
+    first, second = (half.style for half in task.halves)
+    return escape(first if first == second else f"{first} / {second}")
+
+
+def _points(estimate: Estimate | None) -> str:
+    return "–" if estimate is None else f"{100 * estimate.value:.1f}"
