@@ -1,19 +1,15 @@
 """Averages over a domain's tasks and over domains, with the weights that make every domain (or task) count alike."""
 
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from harness.contrast import Contrast
 from harness.schema import Estimate
 from harness.stats.average import effective_stderr, estimate_average
+from harness.stats.domains import Overall, task_weights
 from harness.stats.estimate import Floats
-
-Overall = Literal["domains", "tasks"]
-"""What an average over several domains weighs equally."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +67,10 @@ def average_over(contrasts: Sequence[Contrast], suites: Collection[str], overall
     Args:
         contrasts: all tasks of a comparison.
         suites: which of them to average over; at least one has a task.
-        overall: `domains` gives each suite the same weight and each of its tasks a share of it; `tasks` gives each
-            task the same.
+        overall: what the average weighs equally.
         level: coverage of the intervals.
     """
     members = tuple(contrast for contrast in contrasts if contrast.comparison.suite in suites)
-    names = [contrast.comparison.suite for contrast in members]
-    assert names, f"no task of {', '.join(suites)}"
-    if overall == "tasks":
-        weights = np.full(len(names), 1 / len(names))
-    else:
-        weights = np.array([1 / (len(set(names)) * names.count(name)) for name in names])
-    assert math.isclose(weights.sum(), 1)
-    return Average(members=members, weights=weights, level=level)
+    weights = task_weights({item.comparison.task: item.comparison.suite for item in members}, overall)
+    assert weights, f"no task of {', '.join(suites)}"
+    return Average(members=members, weights=np.array(list(weights.values())), level=level)

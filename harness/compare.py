@@ -7,12 +7,13 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from harness.average import Average, Overall, average_over
+from harness.average import Average, average_over
 from harness.contrast import Contrast, Settings, contrast_task
 from harness.errors import UsageError
 from harness.findings import AverageComparison, Comparison, Decomposition, Repeats, TransferReport
 from harness.pairing import LabelVerdicts, PairedTask, check_comparable, pair_tasks
 from harness.sample import CellMeans, same_examples, sample_task
+from harness.stats.domains import Overall
 from harness.stats.multiple import holm
 from harness.stats.paired import pooled_p_value
 from harness.stats.power import minimum_detectable_difference

@@ -15,9 +15,10 @@ from harness.sample import CELLS, CELLS_UNKNOWN, CellMeans
 from harness.schema import Estimate
 from harness.stats.decompose import decompose
 from harness.stats.estimate import Floats, estimate_mean
-from harness.stats.paired import agreement_interval, difference_p_value, estimate_difference
+from harness.stats.paired import difference_p_value, estimate_difference
 from harness.stats.power import minimum_detectable_difference
 from harness.stats.resample import percentile_interval
+from harness.stats.tango import agreement_interval
 from harness.verdicts import TaskVerdicts
 
 

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from harness.average import Average, Overall, average_over
+from harness.average import Average, average_over
 from harness.contrast import Contrast
 from harness.errors import UsageError
 from harness.findings import Ratio, Transfer
 from harness.sample import CellMeans
 from harness.schema import Estimate
+from harness.stats.domains import Overall
 from harness.stats.estimate import Floats
 from harness.stats.resample import percentile_interval
 from harness.stats.transfer import Pair, gap_closed, normalised_gain, transfer_ratio, transferability_index

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.stats.domains import average_weights
+from harness.stats.domains import average_weights, task_weights
 
 
 def test_tasks_weigh_equally_in_their_domain_and_domains_overall() -> None:
@@ -20,3 +20,11 @@ def test_one_task_has_no_average(suites: dict[str, str]) -> None:
 def test_one_domain_has_no_overall() -> None:
     """It would repeat the domain's average."""
     assert list(average_weights({"a": "math", "b": "math"})) == ["math"]
+
+
+def test_domains_or_tasks_weigh_alike() -> None:
+    """Two tasks of mathematics and one of code: quarters and a half, or thirds."""
+    suites = {"a": "math", "b": "code", "c": "math"}
+    assert task_weights(suites) == {"a": 0.25, "b": 0.5, "c": 0.25}
+    assert task_weights(suites, "tasks") == dict.fromkeys("abc", 1 / 3)
+    assert task_weights({}) == task_weights({}, "tasks") == {}
