@@ -1,4 +1,4 @@
-"""How tasks weigh in a report's averages: equally within a domain, and domains (or tasks) equally in the overall one."""
+"""How tasks weigh in a report's averages: equally within a domain; domains or tasks equally in the overall one."""
 
 from collections.abc import Mapping
 from typing import Literal
