@@ -1,7 +1,8 @@
 """What the docs say is so: commands run, links lead somewhere, the tree and the layers are the real ones.
 
 Fences: each line of `sh` is run in an empty folder of its own; the lines of `sh script` are run one after the other in
-one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed.
+one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed. `toml` is a
+run's settings, `toml gate` a gate's policy.
 """
 
 import os
@@ -15,7 +16,7 @@ import click
 import pytest
 
 from harness.cli.main import COMMANDS, cli
-from harness.spec import EvalConfig, parse_record
+from harness.spec import EvalConfig, parse_policy, parse_record
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,6 +91,13 @@ def test_settings_files_in_the_docs_are_accepted() -> None:
     for page in PAGES:
         for body in re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
             assert parse_record(tomllib.loads(body), EvalConfig, page.name).tasks, page.name
+
+
+def test_policies_in_the_docs_are_accepted() -> None:
+    """Every `toml gate` fence is a gate's policy."""
+    for page in PAGES:
+        for body in re.findall(r"^```toml gate\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            parse_policy(tomllib.loads(body), page.name)
 
 
 def test_links_lead_somewhere() -> None:

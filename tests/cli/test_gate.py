@@ -137,7 +137,7 @@ def test_json_is_the_report(sides: tuple[Path, Path], run_harness: Run, tmp_path
 def test_the_job_page_gets_the_summary(
     sides: tuple[Path, Path], run_harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Markdown is appended to the file that $GITHUB_STEP_SUMMARY names, without examples where it would be refused."""
+    """The Markdown is appended to the file $GITHUB_STEP_SUMMARY names; examples go where it would be refused."""
     page = tmp_path / "page.md"
     page.write_text("# earlier step\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
@@ -232,9 +232,18 @@ def test_lab_base_passes_against_itself_and_a_damaged_copy_does_not(tmp_path: Pa
     """Another seed passes at 5 points; weights with noise are a regression, with valid JUnit that names examples."""
     policy = tmp_path / "gate.toml"
     policy.write_text("margin = 5\n")
-    damaged = damage(Path(SHIPPED["lab/base"]), tmp_path / "damaged", noise=0.3)
+    damaged = damage(Path(SHIPPED["lab/base"]), tmp_path / "damaged", noise=0.4)
     for label, ckpt, seed in (("main", "lab/base", 0), ("other", "lab/base", 1), ("damaged", str(damaged), 0)):
-        command = ["--suite", "lab", "--preset", "avg@8", "--limit", "100", "--out", str(tmp_path / "runs")]
+        command = [
+            "--suite",
+            "lab-chat,lab-math",
+            "--preset",
+            "avg@8",
+            "--limit",
+            "100",
+            "--out",
+            str(tmp_path / "runs"),
+        ]
         assert run_harness("eval", "--ckpt", ckpt, "--label", label, *command, "--set", f"sampling.seed={seed}")[0] == 0
     codes = {}
     for label in ("other", "damaged"):
@@ -246,7 +255,7 @@ def test_lab_base_passes_against_itself_and_a_damaged_copy_does_not(tmp_path: Pa
         )  # fmt: skip
     assert codes == {"other": 0, "damaged": 1}
     (suite,) = junitparser.JUnitXml.fromfile(str(tmp_path / "damaged" / "gate" / "gate.xml"))
-    assert suite.failures >= 2
+    assert suite.failures >= 1
     found = json.loads((tmp_path / "damaged" / "gate" / "gate.json").read_text())["regressed"]
     summary = (tmp_path / "damaged" / "gate" / "gate.md").read_text()
     assert found
