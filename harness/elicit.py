@@ -102,8 +102,14 @@ def split_halves(examples: Sequence[Example]) -> Bools:
     return np.array([name in second for name in names], dtype=np.bool_)
 
 
-def plan_elicited(runs: Sequence[StyleRun], plain: Style) -> ElicitedPlan:
-    """Choose styles from finished runs, in the order in which ties are broken, and plan the run they make up."""
+def plan_elicited(runs: Sequence[StyleRun], plain: Style, label: str) -> ElicitedPlan:
+    """Choose styles from finished runs, in the order in which ties are broken, and plan the run they make up.
+
+    Args:
+        runs: one for each style.
+        plain: the style in which the checkpoint is asked without eliciting.
+        label: of the elicited run.
+    """
     sums = {run.style: _sum_scores(run) for run in runs}
     names = list(dict.fromkeys(item.ref.name for run in runs for item in run.planned))
     planned, found, styles = [], [], {}
@@ -114,7 +120,7 @@ def plan_elicited(runs: Sequence[StyleRun], plain: Style) -> ElicitedPlan:
         planned.append(item)
         found.append(task)
         styles.update({(name, item.examples[row].example_id): style for row, style in enumerate(chosen)})
-    spec = _elicited_spec(runs, tuple(item.ref for item in planned))
+    spec = _elicited_spec(runs, tuple(item.ref for item in planned), label)
     elicitation = Elicitation(
         spec_id=spec_id(spec),
         plain=plain,
@@ -187,9 +193,8 @@ def _without_stop(ref: TaskRef) -> TaskRef:
     return msgspec.structs.replace(ref, sampling=msgspec.structs.replace(ref.sampling, stop=()))
 
 
-def _elicited_spec(runs: Sequence[StyleRun], refs: tuple[TaskRef, ...]) -> RunSpec:
+def _elicited_spec(runs: Sequence[StyleRun], refs: tuple[TaskRef, ...], label: str) -> RunSpec:
     first = runs[0].spec
-    label = f"{first.checkpoint.label}-elicited"
     thinking = next((run.spec.enable_thinking for run in runs if run.style == "chat"), None)
     return msgspec.structs.replace(
         first,

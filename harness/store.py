@@ -245,6 +245,8 @@ def _restore_nan(value: Any, kind: inspect.Type) -> Any:
             return {key: _restore_nan(item, types[key]) if key in types else item for key, item in value.items()}
         case inspect.VarTupleType() if isinstance(value, list):
             return [_restore_nan(item, kind.item_type) for item in value]
+        case inspect.TupleType() if isinstance(value, list):
+            return [_restore_nan(item, each) for item, each in zip(value, kind.item_types, strict=False)]
         case inspect.DictType() if isinstance(value, dict):
             return {key: _restore_nan(item, kind.value_type) for key, item in value.items()}
         case inspect.UnionType() if value is not None:

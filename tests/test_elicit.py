@@ -54,7 +54,7 @@ def write_style(folder: Path, style: Style, values: list[float], k: int = 1) -> 
 
 def elicit(runs: list[StyleRun], path: Path) -> RunRecord:
     """Choose, put together and finish."""
-    plan = plan_elicited(runs, "chat")
+    plan = plan_elicited(runs, "chat", "toy-model-elicited")
     store = RunStore(path, plan.spec)
     try:
         assemble(plan, runs, store)
@@ -155,15 +155,15 @@ def test_the_elicited_run_holds_the_chosen_lines(tmp_path: Path) -> None:
 def test_the_elicited_spec_is_the_base_under_another_name(tmp_path: Path) -> None:
     """Same weights, data and sampling; prompts of all styles in one digest, no stop strings, all scorers named."""
     runs = [write_style(tmp_path, style, [1.0] * 6) for style in STYLES]
-    spec = plan_elicited(runs, "chat").spec
+    spec = plan_elicited(runs, "chat", "toy-model-elicited").spec
     assert (spec.prompting, spec.checkpoint.label) == ("elicited", "toy-model-elicited")
     assert spec.checkpoint.fingerprint == runs[0].spec.checkpoint.fingerprint
     ref, base = spec.tasks[0], runs[0].spec.tasks[0]
     assert ref.prompt.startswith("elicited@")
-    assert ref.prompt != plan_elicited(runs[:2], "chat").spec.tasks[0].prompt
+    assert ref.prompt != plan_elicited(runs[:2], "chat", "toy-model-elicited").spec.tasks[0].prompt
     assert msgspec.structs.replace(ref, prompt=base.prompt) == base
     changed = [with_scorer(run, f"number@{number}") for number, run in enumerate(runs)]
-    assert plan_elicited(changed, "chat").spec.tasks[0].scorer == "number@0 | number@1 | number@2"
+    assert plan_elicited(changed, "chat", "toy-model-elicited").spec.tasks[0].scorer == "number@0 | number@1 | number@2"
 
 
 def with_scorer(run: StyleRun, scorer: str) -> StyleRun:
@@ -220,7 +220,7 @@ def test_tasks_may_have_different_styles(tmp_path: Path) -> None:
         for score in scores:
             key = msgspec.structs.replace(score.key, task="other")
             file.write(msgspec.json.encode(msgspec.structs.replace(score, key=key)) + b"\n")
-    plan = plan_elicited([write_style(tmp_path, "chat", [0.0] * 4), both], "chat")
+    plan = plan_elicited([write_style(tmp_path, "chat", [0.0] * 4), both], "chat", "toy-model-elicited")
     found = {task.task: sorted(task.scores) for task in plan.elicitation.tasks}
     assert found == {"toy": ["chat", "completion"], "other": ["completion"]}
 

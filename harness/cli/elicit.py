@@ -50,13 +50,16 @@ def command(styles: str | None, as_json: bool, **flags: Any) -> int:
         raise UsageError(f"prompting is set to {config.prompting}, which elicit varies itself; pass --styles instead")
     prepared: dict[Style, PreparedRun] = {}
     try:
+        checkpoint = find_checkpoint(config)
+        plain = resolve_prompting(config, checkpoint)
         for style, names in tasks_by_style(config, _parse_styles(styles)).items():
-            prepared[style] = prepare_run(_style_config(config, style, names))
+            # runs of one label are repeats to `harness compare`, so only the plain style keeps the checkpoint's own
+            label = checkpoint.ref.label if style == plain else f"{checkpoint.ref.label}-{style}"
+            prepared[style] = prepare_run(_style_config(config, style, names, label))
         runs = [run for style, item in prepared.items() if (run := _run_style(style, item)) is not None]
         if len(runs) < len(prepared):
             return EXIT_INCOMPLETE
-        checkpoint = next(iter(prepared.values())).checkpoint
-        plan = plan_elicited(runs, resolve_prompting(config, checkpoint))
+        plan = plan_elicited(runs, plain, f"{checkpoint.ref.label}-elicited")
         path = run_path(Path(config.out), plan.spec)
         _store(plan, runs, checkpoint.training, path)
     finally:
@@ -97,11 +100,11 @@ def _parse_styles(text: str | None) -> tuple[Style, ...]:
     return tuple(style for style in STYLES if style in given)
 
 
-def _style_config(config: EvalConfig, style: Style, names: tuple[str, ...]) -> EvalConfig:
+def _style_config(config: EvalConfig, style: Style, names: tuple[str, ...], label: str) -> EvalConfig:
     """Return the settings of one style's run; consent to other rows goes only to the run that has the task."""
     others = {task.name for task in select_tasks(config.tasks)} - set(names)
     accepted = {name: sha256 for name, sha256 in config.accept_data.items() if name.split("/")[0] not in others}
-    return msgspec.structs.replace(config, prompting=style, tasks=names, accept_data=accepted)
+    return msgspec.structs.replace(config, prompting=style, tasks=names, accept_data=accepted, label=label)
 
 
 def _run_style(style: Style, prepared: PreparedRun) -> StyleRun | None:

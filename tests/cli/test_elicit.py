@@ -33,7 +33,7 @@ def elicited(folder: Path) -> Path:
 
 def test_every_style_is_an_ordinary_run_and_so_is_the_result(runs: Path) -> None:
     """Four runs under the checkpoint's label, one under label-elicited; the sums agree."""
-    records = [read_run(path) for path in (runs / "lab-base").iterdir()]
+    records = [read_run(path) for path in runs.glob("lab-base*/*") if "elicited" not in path.parent.name]
     assert {record.spec.prompting for record in records} == {"chat", "completion", "few_shot", "standard"}
     record, found = read_run(elicited(runs)), read_elicitation(elicited(runs))
     assert record.spec.prompting == "elicited"
@@ -96,7 +96,7 @@ def test_few_shot_runs_can_be_graded_again(runs: Path, run_harness: Run) -> None
     """With no verdict changed, programs judged as their style asks."""
     found = read_elicitation(elicited(runs))
     for style in ("completion", "few_shot"):
-        code, _, err = run_harness("score", str(runs / "lab-base" / found.runs[style]))
+        code, _, err = run_harness("score", str(runs / f"lab-base-{style}" / found.runs[style]))
         assert code == 0
         assert "0 of 12 verdicts changed" in err
 
