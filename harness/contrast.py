@@ -11,15 +11,16 @@ import numpy as np
 from harness.coverage import measure_coverage
 from harness.findings import Arm, Cell, Coverage, Decomposition, Outcomes, TaskComparison
 from harness.pairing import PairedTask
-from harness.sample import CELLS, CELLS_UNKNOWN, CellMeans
+from harness.sample import CELLS, CELLS_UNKNOWN, CellMeans, cell_columns, merge_cells
 from harness.schema import Estimate
-from harness.stats.decompose import decompose
+from harness.stats.average import NO_VARIANCE, stretched_interval
+from harness.stats.decompose import Parts, decompose
 from harness.stats.estimate import Floats, estimate_mean
 from harness.stats.paired import difference_p_value, estimate_difference
-from harness.stats.power import minimum_detectable_difference
-from harness.stats.resample import percentile_interval
+from harness.stats.power import detectable_by_mcnemar, minimum_detectable_difference
+from harness.stats.skew import cluster_degrees, skewed_arms
 from harness.stats.tango import agreement_interval
-from harness.verdicts import TaskVerdicts
+from harness.verdicts import Ints, TaskVerdicts
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,6 @@ def contrast_task(
         pair.clusters,
         rng,
         single_binary=single,
-        num_resamples=settings.num_resamples,
     )
     decomposition, parts = _decompose(pair, base, candidate, level)
     ref = pair.base.ref
@@ -96,13 +96,19 @@ def contrast_task(
         p_value=p_value,
         p_method=p_method,
         p_adjusted=math.nan,
-        detectable=minimum_detectable_difference(difference.stderr, difference.num_clusters, level),
+        detectable=_detectable(pair, difference),
         num_gained=int((pair.differences > 0).sum()),
         num_lost=int((pair.differences < 0).sum()),
         decomposition=decomposition,
         coverage=_coverage(pair, samples, level),
     )
     return Contrast(pair, comparison, base, candidate, references, *parts)
+
+
+def _detectable(pair: PairedTask, difference: Estimate) -> float:
+    if pair.is_single_binary and pair.clusters is None:
+        return detectable_by_mcnemar(int(np.count_nonzero(pair.differences)), pair.num_examples, difference.level)
+    return minimum_detectable_difference(difference.stderr, difference.num_clusters, difference.level)
 
 
 def _arm(pair: PairedTask, side: TaskVerdicts, level: float) -> Arm:
@@ -128,13 +134,19 @@ def _decompose(
         names, base, candidate = CELLS_UNKNOWN, base.merge_finish(), candidate.merge_finish()
     parts = decompose(base.share, base.correct, candidate.share, candidate.correct)
     draws = decompose(base.share_draws, base.correct_draws, candidate.share_draws, candidate.correct_draws)
+    left_out = _parts_without_each_unit(pair, len(names))
+    units = _units(pair)
 
-    def estimate(value: float, drawn: Floats, answered: bool = True) -> Estimate:
-        found = estimate_from_draws(value, drawn, pair, level)
+    def estimate(value: float, drawn: Floats, without: Floats, answered: bool = True) -> Estimate:
+        found = _estimate_part(value, drawn, without, units, level)
         if answered:
             return found
         # without an answer a generation scores 0 by definition, so such a cell adds nothing, and that is certain
         return msgspec.structs.replace(found, value=0.0, ci_low=0.0, ci_high=0.0, method="0 by definition")
+
+    def both(of: str, c: int, answered: bool) -> Estimate:
+        value, drawn, without = (getattr(part, of) for part in (parts, draws, left_out))
+        return estimate(float(value[c]), drawn[:, c], without[:, c], answered)
 
     cells = tuple(
         Cell(
@@ -144,43 +156,70 @@ def _decompose(
             candidate_share=float(candidate.share[c]),
             base_accuracy=_accuracy(base, c),
             candidate_accuracy=_accuracy(candidate, c),
-            elicitation=estimate(float(parts.elicitation[c]), draws.elicitation[:, c], answered),
-            within=estimate(float(parts.within[c]), draws.within[:, c], answered),
+            elicitation=both("elicitation", c, answered),
+            within=both("within", c, answered),
         )
         for c, (finished, answered) in enumerate(names)
         if base.share[c] > 0 or candidate.share[c] > 0
     )
     elicitation, within = draws.elicitation.sum(axis=1), draws.within.sum(axis=1)
     decomposition = Decomposition(
-        elicitation=estimate(float(parts.elicitation.sum()), elicitation),
-        within=estimate(float(parts.within.sum()), within),
+        elicitation=estimate(float(parts.elicitation.sum()), elicitation, left_out.elicitation.sum(axis=1)),
+        within=estimate(float(parts.within.sum()), within, left_out.within.sum(axis=1)),
         cells=cells,
     )
     return decomposition, (elicitation, within)
 
 
-def estimate_from_draws(value: float, draws: Floats, pair: PairedTask, level: float) -> Estimate:
-    """Return a bootstrapped part of a difference as an estimate.
+def _units(pair: PairedTask) -> Ints:
+    """Return the number of the independent unit (example, or cluster) of each example."""
+    if pair.clusters is None:
+        return np.arange(pair.num_examples)
+    return np.asarray(np.unique(pair.clusters, return_inverse=True)[1], dtype=np.int64)
 
-    Percentile interval. Where the draws do not vary at all, the bound for units that all agree is given instead: what
-    was never seen is not known to be impossible.
+
+def _parts_without_each_unit(pair: PairedTask, num_cells: int) -> Parts:
+    """Return the parts of the difference with one unit left out at a time, shape (G, C)."""
+    units = _units(pair)
+    columns = np.concatenate([cell_columns(side) for side in (pair.base, pair.candidate)], axis=1)
+    totals = np.stack([np.bincount(units, weights=column) for column in columns.T], axis=1)
+    sizes = np.bincount(units).astype(np.float64)
+    left = np.maximum(pair.num_examples - sizes, 1)[:, None]  # one unit alone leaves nothing, and nothing is used of it
+    means = (totals.sum(axis=0) - totals) / left
+    shares = np.split(means, 4, axis=1)
+    if num_cells == len(CELLS_UNKNOWN):
+        shares = [merge_cells(values) for values in shares]
+    return decompose(*shares)
+
+
+def _estimate_part(value: float, draws: Floats, without: Floats, units: Ints, level: float) -> Estimate:
+    """Return a part of a difference as an estimate.
+
+    Standard error and percentiles of the bootstrap, the arms stretched by t/z; each arm at least as long as that of a
+    mean with the skewness of the jackknife's pseudo-values (harness.stats.skew), since a cell that few generations are
+    in is skewed beyond what percentiles show. Where the draws do not vary at all, the bound for units that all agree is
+    given: what was never seen is not known to be impossible.
     """
-    num_clusters = pair.num_examples if pair.clusters is None else len(np.unique(pair.clusters))
+    sizes = np.bincount(units).astype(np.float64)
     stderr = float(draws.std(ddof=1))
-    low, high = (float(end) for end in percentile_interval(draws, level))
-    method = "bootstrap" if num_clusters > 1 else "undefined: one cluster"
-    if stderr < 1e-12:
+    degrees = cluster_degrees(sizes) if len(sizes) > 1 else math.nan
+    low, high = stretched_interval(value, draws, degrees, level)
+    method = "bootstrap" if len(sizes) > 1 else "undefined: one cluster"
+    if stderr < NO_VARIANCE:
         stderr, method = 0.0, "bootstrap (no variance seen)"
-        low, high = agreement_interval(value, num_clusters, level)
+        low, high = agreement_interval(value, len(sizes), level)
+    elif len(sizes) > 1 and np.ptp(without) > 0:
+        below, above = skewed_arms(without.mean() - without, degrees, level)
+        low, high = min(low, value - below * stderr), max(high, value + above * stderr)
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=low,
-        ci_high=high,
+        ci_low=max(-1.0, low),
+        ci_high=min(1.0, high),
         level=level,
         method=method,
-        num_examples=pair.num_examples,
-        num_clusters=num_clusters,
+        num_examples=len(units),
+        num_clusters=len(sizes),
     )
 
 

@@ -162,8 +162,11 @@ class Repeats(Record, frozen=True):
     num_checkpoints: int
     """Different weights among them: training seeds, rather than repeated evaluation."""
     tasks: tuple[str, ...]
-    """Those that all of the runs have."""
+    """Those that all of the runs have, and the base's too."""
     interquartile_mean: Estimate
+    """Its interval is about runs: what another training seed, or another repetition, would give."""
+    difference: Estimate
+    """Interquartile mean minus that of the base, with runs resampled on both sides; nan for the base itself."""
     mean: float
     run_scores: tuple[float, ...]
     """Each run's mean over the tasks, in the order given."""

@@ -30,6 +30,21 @@ class LabelVerdicts:
         return costs.pop() if len(costs) == 1 else None
 
     @property
+    def repeats(self) -> tuple[Mapping[str, TaskVerdicts], ...]:
+        """Tasks by repetition: of training if there are several checkpoints, else of sampling.
+
+        Several runs of one checkpoint are one repetition of training; a suite each under one seed is one of sampling.
+        """
+        groups: dict[tuple[str, int, int], dict[str, list[TaskVerdicts]]] = {}
+        for run in self.runs:
+            spec = run.record.spec
+            sampling = (spec.tasks[0].sampling.seed, spec.attempt) if self.num_checkpoints == 1 else (0, 0)
+            group = groups.setdefault((spec.checkpoint.fingerprint.weights, *sampling), {})
+            for name, verdicts in run.tasks.items():
+                group.setdefault(name, []).append(verdicts)
+        return tuple({name: _side_by_side(found) for name, found in group.items()} for group in groups.values())
+
+    @property
     def num_checkpoints(self) -> int:
         """Number of different weights among the runs."""
         return len({run.record.spec.checkpoint.fingerprint.weights for run in self.runs})

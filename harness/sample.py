@@ -58,16 +58,17 @@ class CellMeans:
 
     def merge_finish(self) -> "CellMeans":
         """Return the same in the two cells of CELLS_UNKNOWN."""
-
-        def merge(values: Floats) -> Floats:
-            return np.stack([values[..., 0::2].sum(axis=-1), values[..., 1::2].sum(axis=-1)], axis=-1)
-
         return CellMeans(
-            share=merge(self.share),
-            correct=merge(self.correct),
-            share_draws=merge(self.share_draws),
-            correct_draws=merge(self.correct_draws),
+            share=merge_cells(self.share),
+            correct=merge_cells(self.correct),
+            share_draws=merge_cells(self.share_draws),
+            correct_draws=merge_cells(self.correct_draws),
         )
+
+
+def merge_cells(values: Floats) -> Floats:
+    """Sum values over (..., 6) CELLS into the (..., 2) of CELLS_UNKNOWN."""
+    return np.stack([values[..., 0::2].sum(axis=-1), values[..., 1::2].sum(axis=-1)], axis=-1)
 
 
 def sample_task(
@@ -85,7 +86,7 @@ def sample_task(
     Returns:
         The base's cell means, and the others' by label.
     """
-    columns = [_cell_columns(verdicts) for verdicts in (base, *others.values())]
+    columns = [cell_columns(verdicts) for verdicts in (base, *others.values())]
     stacked = np.concatenate([*columns, np.ones((len(base.example_ids), 1))], axis=1)
     used = np.flatnonzero(stacked.any(axis=0))  # most cells are empty: leave them out of the product
     rng = np.random.default_rng([seed, zlib.crc32(base.ref.name.encode())])
@@ -109,7 +110,7 @@ def same_examples(pairs: Mapping[str, PairedTask]) -> list[dict[str, PairedTask]
     return list(groups.values())
 
 
-def _cell_columns(verdicts: TaskVerdicts) -> Floats:
+def cell_columns(verdicts: TaskVerdicts) -> Floats:
     """Return each example's share of generations, and its score, in every cell: shape (n, 12)."""
     inside = []
     for finished, answered in CELLS:

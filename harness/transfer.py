@@ -12,10 +12,19 @@ from harness.errors import UsageError
 from harness.findings import Ratio, Transfer
 from harness.sample import CellMeans
 from harness.schema import Estimate
+from harness.stats.average import NO_VARIANCE, quiet_variance
 from harness.stats.domains import Overall
 from harness.stats.estimate import Floats
 from harness.stats.resample import percentile_interval
-from harness.stats.transfer import Pair, gap_closed, normalised_gain, transfer_ratio, transferability_index
+from harness.stats.tango import agreement_interval
+from harness.stats.transfer import (
+    Pair,
+    gap_closed,
+    is_distinguishable,
+    normalised_gain,
+    transfer_ratio,
+    transferability_index,
+)
 
 
 def find_trained(given: Iterable[str], suites: Collection[str]) -> tuple[str, ...]:
@@ -82,7 +91,8 @@ def _no_split(trained_on: Collection[str], untrained: Collection[str]) -> str | 
 
 def _normalised_gain(average: Average) -> Ratio:
     base = average.draws(lambda contrast: contrast.base.score_draws)
-    return normalised_gain(_pair(average, average.difference.value, average.base.value, base), average.level)
+    quiet = [quiet_variance(contrast.comparison.base.score) for contrast in average.members]
+    return normalised_gain(_pair(average, average.base.value, base, quiet), average.level)
 
 
 def _gap_closed(average: Average, label: str) -> Ratio:
@@ -91,22 +101,39 @@ def _gap_closed(average: Average, label: str) -> Ratio:
         return Ratio(
             estimate=_nothing(average.level), reason=f"{label} was not measured on the examples of {', '.join(missing)}"
         )
+    gaps = [contrast.references[label].score - contrast.base.score for contrast in average.members]
+    drawn = [contrast.references[label].score_draws - contrast.base.score_draws for contrast in average.members]
+    quiet = [
+        _quiet_gap(contrast, gap, draws, average.level)
+        for contrast, gap, draws in zip(average.members, gaps, drawn, strict=True)
+    ]
+    draws = np.stack(drawn, axis=1) @ average.weights
+    return gap_closed(_pair(average, float(average.weights @ gaps), draws, quiet), average.level)
 
-    def reference(contrast: Contrast) -> CellMeans:
-        return contrast.references[label]
 
-    gaps = [reference(contrast).score - contrast.base.score for contrast in average.members]
-    draws = average.draws(lambda contrast: reference(contrast).score_draws - contrast.base.score_draws)
-    return gap_closed(_pair(average, average.difference.value, float(average.weights @ gaps), draws), average.level)
+def _quiet_gap(contrast: Contrast, gap: float, draws: Floats, level: float) -> float:
+    """Return what the agreement bound implies for a reference's difference that showed no variance; 0 for others."""
+    difference = contrast.comparison.difference
+    if not draws.std() < NO_VARIANCE:
+        return 0.0
+    low, high = agreement_interval(gap, difference.num_clusters, level)
+    return quiet_variance(msgspec.structs.replace(difference, value=gap, stderr=0.0, ci_low=low, ci_high=high))
 
 
-def _pair(average: Average, first: float, second: float, second_draws: Floats) -> Pair:
-    first_draws = average.draws(lambda contrast: contrast.difference_draws)
+def _pair(average: Average, second: float, second_draws: Floats, second_quiet: Sequence[float]) -> Pair:
+    """Join the average difference and another average, with their covariance.
+
+    Draws of a task in which no variance was seen are all equal, so they leave its error out; what its own interval
+    implies is added to the variances (`average.quiet_variance`).
+    """
     difference = average.difference
+    covariance = np.cov(average.draws(lambda contrast: contrast.difference_draws), second_draws)
+    quiet = [quiet_variance(contrast.comparison.difference) for contrast in average.members]
+    covariance += np.diag([average.weights**2 @ quiet, average.weights**2 @ np.array(second_quiet)])
     return Pair(
-        first=first,
+        first=difference.value,
         second=second,
-        covariance=np.cov(first_draws, second_draws),
+        covariance=covariance,
         degrees=_degrees(average),
         num_examples=difference.num_examples,
         num_clusters=difference.num_clusters,
@@ -125,12 +152,13 @@ def _transferability(
 ) -> dict[str, Ratio]:
     """Return the index of every untrained suite, with a percentile interval over resampled examples."""
     untrained = [suite for suite in suites if suite not in trained_on]
-    if reason := _no_split(trained_on, untrained):
-        return {suite: Ratio(estimate=_nothing(level), reason=reason) for suite in suites}
     groups = [
         [contrast for contrast in contrasts if contrast.comparison.suite in names]
         for names in (trained_on, *([suite] for suite in untrained))
     ]
+    reason = _no_split(trained_on, untrained) or _trained_obstacle(contrasts, trained_on, level)
+    if reason:
+        return {suite: Ratio(estimate=_nothing(level), reason=reason) for suite in untrained or suites}
     values, draws = (
         transferability_index(
             [_columns(group, "base", drawn) for group in groups],
@@ -148,6 +176,14 @@ def _transferability(
     }
 
 
+def _trained_obstacle(contrasts: Sequence[Contrast], trained_on: Collection[str], level: float) -> str | None:
+    """Say why nothing can be divided by the trained difference; None where it can."""
+    trained = average_over(contrasts, trained_on, "domains", level)
+    if is_distinguishable(trained.difference.value, *trained.analytic, level):
+        return None
+    return f"the trained difference is not distinguishable from 0 at the {100 * level:g} % level"
+
+
 def _columns(group: Sequence[Contrast], side: str, drawn: bool) -> Floats:
     """Return the group's scores in points, shape (T,), or their draws, (B, T)."""
     means: list[CellMeans] = [getattr(contrast, side) for contrast in group]
@@ -160,10 +196,16 @@ def _index(value: float, draws: Floats, contrasts: Sequence[Contrast], level: fl
             estimate=_nothing(level),
             reason="undefined: all tasks of a domain changed alike, or the trained domain did not change",
         )
+    undefined = float(np.mean(~np.isfinite(draws)))
+    if undefined:
+        return Ratio(
+            estimate=_nothing(level),
+            reason=f"all tasks of a domain change alike in {undefined:.1%} of the resamples; it needs more tasks",
+        )
     low, high = (float(end) for end in percentile_interval(draws, level))
     estimate = Estimate(
         value=value,
-        stderr=float(draws.std(ddof=1)),
+        stderr=math.nan,  # a ratio's bootstrap draws have no finite variance to estimate
         ci_low=low,
         ci_high=high,
         level=level,

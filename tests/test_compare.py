@@ -277,7 +277,108 @@ def test_an_elicited_base_is_a_second_comparison() -> None:
     found = compare_labels(Sides(base=base, candidates=(new,), elicited=asked), FEW)
     assert [c.base_kind for c in found.comparisons] == ["plain", "elicited"]
     assert found.comparisons[1].overall.difference.value == found.comparisons[0].overall.difference.value
-    assert found.comparisons[1].notes == ()
+    (note,) = found.comparisons[1].notes
+    assert "chosen on these examples" in note
+
+
+def test_samples_of_another_checkpoint_are_refused() -> None:
+    """Coverage asks what this base can do, not what some other model can."""
+    base, new = make_label("base", make_task("t", np.zeros(3))), make_label("new", make_task("t", np.ones(3)))
+    other = make_label("other", make_task("t", np.ones((3, 4))))
+    with pytest.raises(UsageError, match="other has other weights than base"):
+        compare_labels(Sides(base=base, candidates=(new,), base_samples=other), FEW)
+    changed = make_label("base", make_task("t", np.ones((3, 4)), scorer="scorer@2"))
+    with pytest.raises(UsageError, match="differ in scorer"):
+        compare_labels(Sides(base=base, candidates=(new,), base_samples=changed), FEW)
+
+
+def test_detectable_of_single_verdicts_is_the_exact_tests() -> None:
+    """One gain among 164: the exact test needs six that go one way, so 4.8 points, not t's 1.7."""
+    after = np.arange(164) < 1
+    base, new = make_label("base", make_task("t", np.zeros(164))), make_label("new", make_task("t", after))
+    (task,) = compare(base, new).tasks
+    assert task.detectable == pytest.approx(0.0478, abs=0.0005)
+
+
+def quiet_case() -> tuple[LabelVerdicts, LabelVerdicts, LabelVerdicts]:
+    """Return sides with a task of 500 examples and one of 10 in which nothing ever varied."""
+    rng = np.random.default_rng(0)
+    before, after = draw_pair(rng, 500, 0.3, 0.5, k=4)
+    best = np.clip(after + rng.binomial(1, 0.3, after.shape), 0, 1)
+    quiet = np.zeros((10, 4))
+    sides = {"base": before, "new": after, "best": best}
+    found = [make_label(name, make_task("t", v, "chat"), make_task("u", quiet, "math")) for name, v in sides.items()]
+    return found[0], found[1], found[2]
+
+
+def test_a_task_without_variance_is_not_known_exactly() -> None:
+    """Its uncertainty is in the average's interval, in what is detectable, and in the ratios."""
+    base, new, best = quiet_case()
+    found = compare(base, new, references=(best,))
+    overall = found.overall
+    assert overall.difference.ci_high - overall.difference.ci_low > 0.2
+    assert overall.detectable > 0.15
+    gain = found.transfer.normalised_gain["overall"].estimate
+    assert gain.ci_high - gain.ci_low > 0.2
+    gap = found.transfer.gap_closed["best"]["overall"]
+    assert gap.reason is not None or gap.estimate.ci_high - gap.estimate.ci_low > 0.5
+
+
+def test_disagreement_of_interval_and_p_is_named() -> None:
+    """Five gains of 164: Tango's interval excludes 0, exact McNemar says p = .0625."""
+    base = make_label("base", make_task("t", np.zeros(164)))
+    found = compare(base, make_label("new", make_task("t", np.arange(164) < 5)))
+    assert found.tasks[0].difference.ci_low > 0
+    assert found.tasks[0].p_value == pytest.approx(0.0625)
+    assert any(note.startswith("interval and p-value disagree on t") for note in found.notes)
+
+
+def two_by_two(shift: float) -> tuple[LabelVerdicts, LabelVerdicts]:
+    """Return two domains of two tasks each."""
+    rng = np.random.default_rng(5)
+    gains = {"a": ("math", 0.2), "b": ("math", 0.25), "c": ("chat", 0.1), "d": ("chat", 0.05)}
+    base, new = [], []
+    for name, (suite, gain) in gains.items():
+        before, after = draw_pair(rng, 164, 0.3, 0.3 + shift * gain, k=4)
+        base.append(make_task(name, before, suite))
+        new.append(make_task(name, after, suite))
+    return make_label("base", *base), make_label("new", *new)
+
+
+def test_an_index_without_interval_says_why() -> None:
+    """With two tasks their gains coincide in some resamples; with no gain at all there is nothing to divide by."""
+    for shift, reason in ((1.0, "it needs more tasks"), (0.0, "the trained difference is not distinguishable from 0")):
+        base, new = two_by_two(shift)
+        index = compare(base, new, trained_on={"*": ("math",)}).transfer.transferability_index["chat"]
+        assert index.reason is not None
+        assert reason in index.reason
+        assert math.isnan(index.estimate.value)
+
+
+def test_several_runs_of_each_training_seed_are_one_repetition() -> None:
+    """Two checkpoints evaluated three times each are two units of training, not six."""
+    rng = np.random.default_rng(0)
+    base = make_label("base", make_task("t", np.zeros((50, 2))))
+    runs = [
+        make_run(
+            "new",
+            [make_task("t", rng.binomial(1, share, (50, 2)),
+                       sampling=Sampling(temperature=1.0, num_generations=2, seed=seed))],
+            weights=weights,
+        )
+        for weights, share in (("a", 0.3), ("b", 0.7))
+        for seed in range(3)
+    ]  # fmt: skip
+    found = report(base, *gather_labels(runs))
+    assert (found.repeats[0].num_runs, found.repeats[0].num_checkpoints) == (2, 2)
+    assert any("new is 2 checkpoints" in note for note in found.comparisons[0].notes)
+
+
+def test_few_resamples_do_not_coarsen_p() -> None:
+    """Permutation draws are their own: 100 bootstrap draws leave p as it is."""
+    base, new, _ = three_domains()
+    few, many = (compare(base, new, num_resamples=n).tasks[0].p_value for n in (100, 500))
+    assert few == many < 0.005
 
 
 def test_repeats_are_summarised() -> None:
@@ -293,6 +394,27 @@ def test_repeats_are_summarised() -> None:
     assert (repeats.label, repeats.num_runs, repeats.num_checkpoints, repeats.tasks) == ("new", 3, 3, ("t",))
     assert repeats.mean == pytest.approx(np.mean(repeats.run_scores))
     assert repeats.run_sd == pytest.approx(np.std(repeats.run_scores, ddof=1))
+
+
+def test_a_suite_a_run_is_one_repetition() -> None:
+    """Two training seeds, each measured by one run per task: two repetitions of two tasks, against the base."""
+    base = make_label("base", make_task("t", np.zeros(20)), make_task("u", np.zeros(20)))
+    runs = [
+        make_run("new", [make_task(name, np.arange(20) < share * 20)], weights=weights)
+        for weights, share in (("a", 0.4), ("b", 0.6))
+        for name in ("t", "u")
+    ]
+    (repeats,) = report(base, *gather_labels(runs)).repeats
+    assert (repeats.num_runs, repeats.num_checkpoints, repeats.tasks) == (2, 2, ("t", "u"))
+    assert repeats.run_scores == pytest.approx((0.4, 0.6))
+    assert repeats.difference.value == pytest.approx(0.5)
+
+
+def test_different_tasks_under_one_label_are_no_repeats() -> None:
+    """A chat run and a math run of one checkpoint repeat nothing."""
+    base = make_label("base", make_task("t", np.zeros(3)), make_task("u", np.zeros(3)))
+    runs = [make_run("new", [make_task(name, np.ones(3))], weights="w") for name in ("t", "u")]
+    assert report(base, *gather_labels(runs)).repeats == ()
 
 
 def test_two_sides_of_one_label_are_refused() -> None:

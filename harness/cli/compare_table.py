@@ -28,7 +28,7 @@ def print_report(report: TransferReport, console: Console, show_cells: bool = Fa
     if len({comparison.candidate for comparison in report.comparisons}) > 1:
         _print(console, _matrix(report))
     if report.repeats:
-        _print(console, _repeats_table(report.repeats, report.level))
+        _print(console, _repeats_table(report.repeats))
     console.print(
         f"Intervals {report.level:.0%}. p: two-sided, Holm-adjusted over all candidates' tasks, or all their domains. "
         f"Detectable: the smallest difference seen with 80 % power, where p ≥ {1 - report.level:.2g}. Overall: every "
@@ -155,6 +155,10 @@ def probability(p: float) -> str:
     if math.isnan(p):
         return "nan"
     return "<.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _signed_with_interval(estimate: Estimate) -> str:
+    return f"{signed(estimate.value)}\n[dim]{signed(estimate.ci_low)} to {signed(estimate.ci_high)}[/]"
 
 
 def _decomposition_table(comparison: Comparison) -> Table:
@@ -299,22 +303,21 @@ def _matrix_cell(domain: AverageComparison | None) -> str:
     )
 
 
-def _repeats_table(repeats: Sequence[Repeats], level: float) -> Table:
+def _repeats_table(repeats: Sequence[Repeats]) -> Table:
     table = _table(
-        "several runs of one label (interval over runs: stratified bootstrap)",
+        "several runs of one label (intervals over runs: another seed, or another repetition)",
         ["label"],
-        ["runs", "checkpoints", "interquartile mean", f"{level:.0%}", "mean", "SD of runs", "runs' means"],
+        ["runs", "checkpoints", "tasks", "interquartile mean", "difference to base", "SD of runs", "runs' means"],
     )
     for item in repeats:
-        iqm = item.interquartile_mean
         table.add_row(
             escape(item.label),
             str(item.num_runs),
             str(item.num_checkpoints),
-            points(iqm.value),
-            f"{points(iqm.ci_low)}–{points(iqm.ci_high)}",
-            points(item.mean),
+            str(len(item.tasks)),
+            _with_interval(item.interquartile_mean),
+            "" if math.isnan(item.difference.value) else _signed_with_interval(item.difference),
             points(item.run_sd),
-            " ".join(points(score) for score in item.run_scores[:8]) + (" …" if len(item.run_scores) > 8 else ""),
+            " ".join(points(score) for score in item.run_scores[:4]) + (" …" if len(item.run_scores) > 4 else ""),
         )
     return table

@@ -21,7 +21,9 @@ def estimate_average(
     """Estimate Σ w_t θ_t over tasks whose examples were resampled independently of one another.
 
     Tasks are fixed (the average is about these tasks, not about tasks in general); examples within each are the
-    sample. Standard error: standard deviation of Σ w_t draws_t. Interval: their percentiles.
+    sample. Standard error: standard deviation of Σ w_t draws_t. Interval: their percentiles, with the arms stretched by
+    t/z for the degrees of freedom of `effective_stderr`: percentiles alone miss too often where tasks are small (a task
+    of 5 examples beside one of 500: 86 % instead of 95 %; cf. Hesterberg 2015, Am. Stat. 69:371).
 
     A task in which no variance was seen has equal draws and would pass for known exactly. Its own conservative
     interval [l_t, u_t] is joined to the bootstrap's [l, u] by the square-and-add rule MOVER (Zou & Donner 2008,
@@ -47,7 +49,7 @@ def estimate_average(
     if any(math.isnan(task.stderr) for task in tasks):
         return _estimate((value, math.nan, math.nan, math.nan), level, "undefined: a task with one example", tasks)
     averages = draws @ weights
-    low, high = (float(end) for end in percentile_interval(averages, level))
+    low, high = stretched_interval(value, averages, effective_stderr(tasks, weights)[1], level)
     quiet = [(w, task) for w, task in zip(weights, tasks, strict=True) if task.stderr < NO_VARIANCE]
     method = "bootstrap"
     if quiet:
@@ -56,6 +58,28 @@ def estimate_average(
         high = value + math.hypot(high - value, *(w * (task.ci_high - task.value) for w, task in quiet))
         method = f"bootstrap, MOVER (no variance seen in: {len(quiet)} task{'s' if len(quiet) > 1 else ''})"
     return _estimate((value, float(averages.std(ddof=1)), low, high), level, method, tasks)
+
+
+def stretched_interval(value: float, draws: Floats, degrees: float, level: float) -> tuple[float, float]:
+    """Return the percentile interval of draws, shape (B,), with its arms about `value` stretched by t/z.
+
+    Degrees of freedom that are nan leave it as it is.
+    """
+    from scipy.special import stdtrit
+
+    low, high = (float(end) for end in percentile_interval(draws, level))
+    if math.isnan(degrees):
+        return low, high
+    stretch = float(stdtrit(degrees, 0.5 + level / 2)) / NormalDist().inv_cdf(0.5 + level / 2)
+    return value - stretch * (value - low), value + stretch * (high - value)
+
+
+def quiet_variance(task: Estimate) -> float:
+    """Return the squared standard error that the interval of a task without seen variance implies; 0 for others.
+
+    The longer arm over z, squared: what MOVER recovers (Zou & Donner 2008).
+    """
+    return _variance(task) if task.stderr < NO_VARIANCE else 0.0
 
 
 def effective_stderr(tasks: Sequence[Estimate], weights: Floats | None = None) -> tuple[float, float]:

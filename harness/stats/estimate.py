@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.schema import Estimate
+from harness.stats.skew import cluster_degrees, skewed_arms
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,8 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
       sqrt(s²/n) with s² the sample variance (n − 1).
     - Otherwise: clustered standard error (Miller 2024, arXiv 2411.00640, eq. 4) of the linearised ratio,
       SE² = G/(G − 1) Σ_g (Σ_{i∈g} (sums_i − R counts_i))² / (Σ counts)²; with singleton clusters and equal counts this
-      is s²/n. Interval R ± t_{G−1} SE, clipped to [0, 1].
+      is s²/n. Interval: t with G − 1 degrees of freedom (effective ones where clusters differ in size), its arms
+      lengthened for skewness (harness.stats.skew), clipped to [0, 1].
     - If all cluster totals agree exactly, SE is 0 and a t interval would have no width; the Wilson interval for G
       verdicts is given instead. It is conservative: no variable in [0, 1] with that mean varies more than a 0/1 one.
 
@@ -44,7 +46,7 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
     num_clusters = int(groups.max()) + 1
     total = float(counts.sum())
     value = float(sums.sum()) / total
-    residuals = np.bincount(groups, weights=sums - value * counts)
+    residuals = np.bincount(groups, weights=sums - value * counts).astype(np.float64)
     stderr = math.nan
     if num_clusters > 1:
         stderr = math.sqrt(num_clusters / (num_clusters - 1) * float(residuals @ residuals)) / total
@@ -56,8 +58,9 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
     elif stderr < 1e-12:
         low, high, method = *wilson_interval(value, num_clusters, level), "wilson (no variance seen)"
     else:
-        half = _t_quantile(level, num_clusters - 1) * stderr
-        low, high = max(0.0, value - half), min(1.0, value + half)
+        degrees = cluster_degrees(np.bincount(groups, weights=counts).astype(np.float64))
+        below, above = skewed_arms(residuals, degrees, level)
+        low, high = max(0.0, value - below * stderr), min(1.0, value + above * stderr)
         method = "t" if num_clusters == num_examples else "clustered t"
     return Estimate(
         value=value,
@@ -121,12 +124,6 @@ def pass_at_k(num_correct: NDArray[np.int64], num_generations: NDArray[np.int64]
     # Fewer than k wrong ones make one factor 0, so that the negative factors after it do no harm.
     factors = (wrong[:, None] - draws) / (num_generations[:, None] - draws)
     return np.asarray(1.0 - np.prod(factors, axis=1), dtype=np.float64)
-
-
-def _t_quantile(level: float, degrees: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + level / 2))
 
 
 def _undefined(level: float, num_examples: int) -> Estimate:

@@ -13,6 +13,7 @@ import numpy as np
 from harness.schema import Estimate
 from harness.stats.estimate import Floats
 from harness.stats.paired import Clusters, estimate_difference, margin_p_value
+from harness.stats.skew import cluster_degrees, skewness_factor, transform, untransform
 
 MIN_DIFFERING = 10
 """With fewer units that differ than this, the spread seen among them is not trusted."""
@@ -42,8 +43,8 @@ def compare_to_margin(
 
     - One 0/1 verdict per side, no clusters: Tango's score test, as in harness.stats.paired.
     - Otherwise Hall's transformation of t, which removes its skewness to first order and is monotone (Hall 1992, JRSS B
-      54:221): T = ((1 + u t/3)³ − 1)/u + u/6, u = γ/√G, with γ the skewness of the units' totals; referred to t_{G−1}.
-      At γ = 0 it is the t test.
+      54:221): T = ((1 + u t/3)³ − 1)/u + u/6, u = γ/√G, with γ the skewness of the units' totals; referred to t with
+      G − 1 degrees of freedom, effective ones where clusters differ in size. At γ = 0 it is the t test.
     - Fewer than MIN_DIFFERING units differ: next to no spread would pass for near certainty, so p is at least what it
       would be if all units agreed on δ, and the interval covers that one's (the agreement bound of
       harness.stats.paired): having seen a little variance never proves more than having seen none.
@@ -70,7 +71,8 @@ def compare_to_margin(
         return MarginTest(plain, noninferior, regression, None)
     totals = _unit_totals(candidate - base, clusters)
     if plain.stderr > 0:
-        plain, noninferior, regression = _skew_adjusted(plain, totals, margin)
+        degrees = cluster_degrees(_unit_totals(np.ones(len(base)), clusters))
+        plain, noninferior, regression = _skew_adjusted(plain, totals, degrees, margin)
     num_differing = int(np.count_nonzero(np.abs(totals) > 1e-12))
     if num_differing >= MIN_DIFFERING:
         return MarginTest(plain, noninferior, regression, None)
@@ -83,34 +85,19 @@ def _unit_totals(differences: Floats, clusters: Clusters) -> Floats:
     return np.bincount(np.unique(clusters, return_inverse=True)[1], weights=differences).astype(np.float64)
 
 
-def _skew_adjusted(plain: Estimate, totals: Floats, margin: float) -> tuple[Estimate, float, float]:
+def _skew_adjusted(plain: Estimate, totals: Floats, degrees: float, margin: float) -> tuple[Estimate, float, float]:
     from scipy.special import stdtr, stdtrit
 
-    num_units = len(totals)
-    residuals = totals - totals.mean()
-    skewness = float((residuals**3).mean() / (residuals**2).mean() ** 1.5)
-    u = skewness / math.sqrt(num_units)
-    statistic = _transform((plain.value + margin) / plain.stderr, u)
-    quantile = float(stdtrit(num_units - 1, 0.5 + plain.level / 2))
+    u = skewness_factor(totals)
+    statistic = transform((plain.value + margin) / plain.stderr, u)
+    quantile = float(stdtrit(degrees, 0.5 + plain.level / 2))
     estimate = msgspec.structs.replace(
         plain,
-        ci_low=max(-1.0, plain.value - _untransform(quantile, u) * plain.stderr),
-        ci_high=min(1.0, plain.value - _untransform(-quantile, u) * plain.stderr),
+        ci_low=max(-1.0, plain.value - untransform(quantile, u) * plain.stderr),
+        ci_high=min(1.0, plain.value - untransform(-quantile, u) * plain.stderr),
         method=f"{plain.method}, skewness-adjusted",
     )
-    return estimate, float(stdtr(num_units - 1, -statistic)), float(stdtr(num_units - 1, statistic))
-
-
-def _transform(t: float, u: float) -> float:
-    if abs(u) < 1e-8:
-        return t
-    return ((1 + u * t / 3) ** 3 - 1) / u + u / 6
-
-
-def _untransform(statistic: float, u: float) -> float:
-    if abs(u) < 1e-8:
-        return statistic
-    return 3 / u * (math.cbrt(1 + u * (statistic - u / 6)) - 1)
+    return estimate, float(stdtr(degrees, -statistic)), float(stdtr(degrees, statistic))
 
 
 def _no_surer_than_agreement(test: MarginTest, margin: float) -> MarginTest:

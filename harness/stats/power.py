@@ -65,6 +65,49 @@ def minimum_detectable_difference(stderr: float, num_clusters: int, level: float
     return float(brentq(gap, 0.0, high)) * stderr * math.sqrt(num_clusters)
 
 
+def detectable_by_mcnemar(num_discordant: int, num_examples: int, level: float = 0.95, power: float = 0.8) -> float:
+    """Return the true difference that the exact McNemar test at 1 − level would find with probability `power`.
+
+    With single 0/1 verdicts the exact test is what decides, and it needs at least six pairs that all go one way: hardly
+    any discordance does not make it sensitive. Solves Σ_m P(m) P(reject | m) = power for δ, with m ~ Binomial(n, ψ)
+    discordant pairs, gains | m ~ Binomial(m, ½ + δ/2ψ), and ψ the larger of the seen share of discordant pairs and δ.
+
+    Args:
+        num_discordant: pairs that differ in the pilot.
+        num_examples: number of pairs n.
+        level: 1 − significance level.
+        power: probability of finding the difference.
+
+    Returns:
+        δ in (0, 1]; nan for n = 0, and where even δ = 1 would not be found (n < 6 at 5 %).
+    """
+    if num_examples == 0 or _mcnemar_power(1.0, num_discordant, num_examples, level) < power:
+        return math.nan
+    from scipy.optimize import brentq
+
+    def lack(difference: float) -> float:
+        return _mcnemar_power(difference, num_discordant, num_examples, level) - power
+
+    return float(brentq(lack, 1e-9, 1.0, xtol=1e-5))
+
+
+def _mcnemar_power(difference: float, num_discordant: int, num_examples: int, level: float) -> float:
+    """Return the probability that the two-sided exact test rejects, counting both directions."""
+    from scipy.stats import binom
+
+    share = max(num_discordant / num_examples, difference)
+    spread = 6 * math.sqrt(num_examples * share * (1 - share)) + 1
+    centre = num_examples * share
+    discordant = np.arange(max(0, math.floor(centre - spread)), min(num_examples, math.ceil(centre + spread)) + 1)
+    weights = binom.pmf(discordant, num_examples, share)
+    # the largest count c with P(X ≤ c) ≤ α/2 under ½; ppf gives the first above it
+    edge = binom.ppf((1 - level) / 2, discordant, 0.5)
+    edge = np.where(binom.cdf(edge, discordant, 0.5) <= (1 - level) / 2, edge, edge - 1)
+    gain = 0.5 + difference / (2 * share)
+    rejects = binom.cdf(edge, discordant, gain) + binom.sf(discordant - edge - 1, discordant, gain)
+    return float(weights @ np.where(edge >= 0, rejects, 0.0))
+
+
 def required_examples(sd: float, difference: float, level: float = 0.95, power: float = 0.8) -> float:
     """Return the smallest number of examples with which a two-sided paired t test finds `difference`.
 

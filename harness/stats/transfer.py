@@ -67,6 +67,11 @@ def fieller(pair: Pair, level: float = 0.95, names: tuple[str, str] = ("numerato
     return Ratio(estimate=_estimate(pair, level, numbers, "fieller"))
 
 
+def is_distinguishable(value: float, stderr: float, degrees: float, level: float) -> bool:
+    """Say whether a value differs from 0 by more than its error allows: |value| > t · stderr. nan never does."""
+    return abs(value) > _t_quantile(level, degrees) * stderr
+
+
 def transfer_ratio(untrained: Estimate, trained: Estimate, degrees: float, level: float = 0.95) -> Ratio:
     """Estimate the mean difference on untrained tasks per point of difference on trained ones.
 
