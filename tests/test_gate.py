@@ -140,6 +140,20 @@ def test_false_passes_at_the_margin() -> None:
     assert share_of("pass", 2000, (0.03, -0.2, -0.2)) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
 
 
+@pytest.mark.parametrize("sizes", [(100, 100), (164, 378)])
+def test_false_passes_of_a_domain_that_only_lost(sizes: tuple[int, int]) -> None:
+    """Single verdicts, losses only, exactly at the margin, gated by domain: at most 5 % of 1,500 pass (+ 2 SE)."""
+    rng = np.random.default_rng(6)
+    policy = GatePolicy(margin=3, gate_on=("domains",), max_examples_listed=0)
+    passed = 0
+    for _ in range(1500):
+        losses = [rng.random(n) < 0.03 for n in sizes]
+        baseline = make_label("b", *(make_task(f"t{i}", np.ones(len(lost))) for i, lost in enumerate(losses)))
+        candidate = make_label("c", *(make_task(f"t{i}", 1.0 - lost) for i, lost in enumerate(losses)))
+        passed += judge_runs(baseline, candidate, policy).verdict == "pass"
+    assert passed / 1500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1500)
+
+
 def test_power_against_a_large_loss() -> None:
     """Twenty points lost on one of three tasks are found in nearly every gate."""
     assert share_of("regression", 100, (0.2, 0.0, 0.0), n=150) >= 0.95
