@@ -13,8 +13,9 @@ from harness.average import Average, average_over
 from harness.contrast import Contrast, Settings, contrast_task
 from harness.errors import UsageError
 from harness.findings import AverageComparison, Comparison, Decomposition, Repeats, TransferReport
-from harness.pairing import LabelVerdicts, PairedTask, check_comparable, pair_tasks
+from harness.pairing import LabelVerdicts, PairedTask, check_comparable, describe_left_out, pair_tasks
 from harness.sample import CellMeans, same_examples, sample_task
+from harness.schema import Estimate
 from harness.stats.domains import Overall
 from harness.stats.estimate import Floats
 from harness.stats.multiple import holm
@@ -104,7 +105,7 @@ def _compare_with(sides: Sides, options: CompareOptions, kind: Literal["plain", 
         _comparison(sides.base, label, contrasts[label.label], options, (kind, notes[label.label]))
         for label in sides.candidates
     ]
-    return _adjust(found)
+    return _adjust([_with_contradictions(comparison, options.level) for comparison in found])
 
 
 def _notes(
@@ -121,11 +122,7 @@ def _notes(
         if only := [name for name in left.tasks if name not in right.tasks]:
             notes.append(f"only {left.label} has {', '.join(only)}: left out")
     for pair in pair_tasks(base, candidate):
-        if pair.num_left_out:
-            notes.append(
-                f"{pair.name}: {pair.num_left_out} examples are left out, which only one side has or which ended in "
-                "error"
-            )
+        notes += describe_left_out(pair)
         if pair.base.values.shape[1] != pair.candidate.values.shape[1]:
             notes.append(
                 f"{pair.name}: {pair.base.values.shape[1]} generations against {pair.candidate.values.shape[1]} per "
@@ -134,6 +131,11 @@ def _notes(
     engines = {run.record.spec.engine for label in (base, candidate) for run in label.runs}
     if len(engines) > 1:
         notes.append(f"engines differ: {', '.join(sorted(f'{e.name} {e.dtype} on {e.device}' for e in engines))}")
+    marks = [{run.record.spec.checkpoint.fingerprint.weights for run in label.runs} for label in (base, candidate)]
+    if marks[0] & marks[1] and kind == "plain":
+        notes.append(
+            "both sides have the same weights: the difference is in how they were asked or drawn, not in training"
+        )
     for label in (base, candidate):
         if label.num_checkpoints > 1:
             notes.append(
@@ -225,24 +227,28 @@ def _comparison(
         overall=_average_comparison("overall", overall, options, None),
         transfer=measure_transfer(contrasts, trained, options.overall, options.level),
         training=candidate.training,
-        notes=(*notes, *_contradictions(contrasts, options.level)),
+        notes=notes,
     )
 
 
-def _contradictions(contrasts: Sequence[Contrast], level: float) -> list[str]:
-    """Name the tasks whose interval and unadjusted p-value disagree about 0."""
-    names = []
-    for contrast in contrasts:
-        difference = contrast.comparison.difference
-        if not math.isnan(difference.ci_low):
-            excludes_zero = difference.ci_low > 0 or difference.ci_high < 0
-            names += [contrast.comparison.task] if excludes_zero != (contrast.comparison.p_value < 1 - level) else []
-    if not names:
-        return []
-    return [
-        f"interval and p-value disagree on {', '.join(names)}: the exact tests behind p are discrete and the more "
-        "careful ones; call such a difference borderline"
+def _with_contradictions(comparison: Comparison, level: float) -> Comparison:
+    """Add a note that names where interval and unadjusted p-value disagree about 0."""
+    averages = [average for average in (*comparison.domains, comparison.overall) if len(average.tasks) > 1]
+    rows: list[tuple[str, Estimate, float]] = [(task.task, task.difference, task.p_value) for task in comparison.tasks]
+    rows += [(average.name, average.difference, average.p_value) for average in averages]
+    names = [
+        name
+        for name, difference, p_value in rows
+        if not math.isnan(difference.ci_low)
+        and (difference.ci_low > 0 or difference.ci_high < 0) != (p_value < 1 - level)
     ]
+    if not names:
+        return comparison
+    note = (
+        f"interval and p-value disagree about 0 on {', '.join(names)}: they are two tests, and the exact ones behind p "
+        "are discrete; call such a difference borderline"
+    )
+    return msgspec.structs.replace(comparison, notes=(*comparison.notes, note))
 
 
 def _average_comparison(

@@ -15,7 +15,7 @@ from harness.errors import SpecError, StoreError, UsageError
 from harness.gate_checks import Check, interval_level, measure_checks
 from harness.gate_examples import find_regressed
 from harness.gate_findings import GateReport, GateSide, GateTest, GateVerdict, TestVerdict
-from harness.pairing import LabelVerdicts, check_comparable, gather_labels, pair_tasks
+from harness.pairing import LabelVerdicts, check_comparable, describe_left_out, gather_labels, pair_tasks
 from harness.spec import GatePolicy, did_you_mean
 from harness.stats.margin import MIN_DIFFERING
 from harness.stats.multiple import holm
@@ -66,11 +66,7 @@ def judge_runs(
     for side in (baseline, candidate):
         notes += _error_notes(side, policy)
     pairs = pair_tasks(baseline, candidate)
-    notes += [
-        f"{pair.name}: {pair.num_left_out} examples are left out: only one side has them, or they ended in error"
-        for pair in pairs
-        if pair.num_left_out
-    ]
+    notes += [line for pair in pairs for line in describe_left_out(pair)]
     checks, untested = measure_checks(pairs, policy)
     tests = judge_checks(checks, policy)
     failed = {name for test in tests if _is_open(test) for name in test.tasks}

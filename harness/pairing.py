@@ -58,8 +58,10 @@ class PairedTask:
     candidate: TaskVerdicts
     clusters: Ints | None
     """Cluster number of each example; None if each stands alone."""
-    num_left_out: int
-    """Examples that only one side has, or that ended in error on a side."""
+    num_unshared: int
+    """Examples that only one side has: left out."""
+    num_failed: int
+    """Shared examples with a request that ended in error on a side: left out."""
 
     @property
     def name(self) -> str:
@@ -159,7 +161,7 @@ def check_comparable(
             f"{base.label} and {other.label} differ in {', '.join(fields)}: {describe_difference(refused[0])}; measure "
             f"both alike, or pass {' '.join(f'--allow-drift {field}' for field in fields)} to compare them all the same"
         )
-    return tuple(f"allowed drift: {describe_difference(item)}" for item in found)
+    return tuple(f"allowed drift: {text}" for text in _describe_by_field(found))
 
 
 def _differences(base: LabelVerdicts, other: LabelVerdicts, shared: Collection[str]) -> list[FieldDifference]:
@@ -173,6 +175,24 @@ def _differences(base: LabelVerdicts, other: LabelVerdicts, shared: Collection[s
                 if item.task in shared or (item.task is None and (both_chat or item.field not in CHAT_ONLY)):
                     found.setdefault((item.field, item.task), item)
     return list(found.values())
+
+
+def describe_left_out(pair: PairedTask) -> tuple[str, ...]:
+    """Return what of a task is not compared, one line a cause."""
+    causes = ((pair.num_unshared, "that only one side has"), (pair.num_failed, "that ended in error on a side"))
+    return tuple(
+        f"{pair.name}: {count} example{'s' if count > 1 else ''} {cause}: left out" for count, cause in causes if count
+    )
+
+
+def _describe_by_field(found: Sequence[FieldDifference]) -> Iterable[str]:
+    """Describe differences, one line for all tasks that differ in a field in the same way."""
+    groups: dict[tuple[str, str, str], list[str | None]] = {}
+    for item in found:
+        groups.setdefault((item.field, item.left, item.right), []).append(item.task)
+    for (field, left, right), tasks in groups.items():
+        names = [task for task in tasks if task is not None]
+        yield describe_difference(FieldDifference(field, ", ".join(names) or None, left, right))
 
 
 def describe_difference(item: FieldDifference) -> str:
@@ -199,6 +219,7 @@ def _pair(base: LabelVerdicts, candidate: LabelVerdicts, name: str) -> PairedTas
     left, right = base.tasks[name], candidate.tasks[name]
     rows = {example_id: row for row, example_id in enumerate(right.example_ids)}
     pairs = [(row, rows[example_id]) for row, example_id in enumerate(left.example_ids) if example_id in rows]
+    num_shared = len(pairs)
     left_means, right_means = left.means, right.means
     pairs = [(i, j) for i, j in pairs if not np.isnan(left_means[i]) and not np.isnan(right_means[j])]
     if not pairs:
@@ -208,10 +229,10 @@ def _pair(base: LabelVerdicts, candidate: LabelVerdicts, name: str) -> PairedTas
         )
     left_rows, right_rows = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
     aligned = left.select(left_rows)
-    num_all = len(left.example_ids) + len(right.example_ids) - len(rows.keys() & set(left.example_ids))
     return PairedTask(
         base=aligned,
         candidate=right.select(right_rows),
         clusters=cluster_numbers(aligned.clusters),
-        num_left_out=num_all - len(pairs),
+        num_unshared=len(left.example_ids) + len(right.example_ids) - 2 * num_shared,
+        num_failed=num_shared - len(pairs),
     )

@@ -37,7 +37,9 @@ def find_trained(given: Iterable[str], suites: Collection[str]) -> tuple[str, ..
     names = tuple(given)
     unknown = [name for name in names if name not in known and f"lab-{name}" not in known]
     if unknown:
-        raise UsageError(f"trained on {', '.join(unknown)}: expected domains, {', '.join(sorted(known))}")
+        raise UsageError(
+            f"the training domain {', '.join(unknown)} is not known: expected some of {', '.join(sorted(known))}"
+        )
     return tuple(suite for suite in dict.fromkeys(suites) if suite in names or suite.removeprefix("lab-") in names)
 
 

@@ -81,7 +81,7 @@ def find_runs(path: Path) -> tuple[Path, ...]:
         path: a run directory, the run.json (or run.<grading>.json) of one, or a label's folder of run directories.
 
     Raises:
-        StoreError: if there is no finished run.
+        StoreError: if there is no run, or one that has not finished: leaving it out would change the answer.
     """
     if path.is_file() and path.name.startswith("run.") and path.suffix == ".json":
         return (path,)
@@ -89,13 +89,18 @@ def find_runs(path: Path) -> tuple[Path, ...]:
         if not (path / "run.json").is_file():
             raise StoreError(f"{path} has not finished: run its `harness eval` command again to resume it")
         return (path / "run.json",)
-    runs = sorted(path.glob("*/run.json")) if path.is_dir() else []
-    if not runs:
+    folders = sorted(spec.parent for spec in path.glob("*/spec.json")) if path.is_dir() else []
+    if not folders:
         raise StoreError(
-            f"{path} is neither a run directory nor a label's folder of finished runs; expected e.g. "
+            f"{path} is neither a run directory nor a label's folder of runs; expected e.g. "
             "runs/LABEL/0123456789abcdef, which `harness eval` prints at its end"
         )
-    return tuple(runs)
+    if unfinished := [str(folder) for folder in folders if not (folder / "run.json").is_file()]:
+        raise StoreError(
+            f"{', '.join(unfinished)} has not finished: run its `harness eval` command again to resume it, or name the "
+            "finished run directories"
+        )
+    return tuple(folder / "run.json" for folder in folders)
 
 
 def load_run(path: Path, allow_incomplete: bool = False) -> RunVerdicts:
@@ -152,10 +157,11 @@ class _Table:
         self.values, self.num_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
         self.answered, self.timeout = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         self.truncated, self.finish_known = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-        self.seen = np.zeros(shape, dtype=np.int64)
+        self.scored, self.generated = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
 
     def add_end(self, end: _End) -> None:
         place = self.rows[end.key.example_id], end.key.index
+        self.generated[place] += 1
         self.truncated[place] = end.finish_reason == "length"
         self.finish_known[place] = end.finish_reason in ("length", "stop")
         if end.num_completion_tokens is not None:
@@ -163,20 +169,21 @@ class _Table:
 
     def add_verdict(self, verdict: _Verdict) -> None:
         place = self.rows[verdict.key.example_id], verdict.key.index
-        self.seen[place] += 1
+        self.scored[place] += 1
         if verdict.outcome != "error":
             self.values[place] = verdict.value
         self.answered[place] = verdict.outcome in ("scored", "timeout")
         self.timeout[place] = verdict.outcome == "timeout"
 
     def finish(self) -> TaskVerdicts:
-        if (self.seen != 1).any():
-            row, index = (int(place) for place in np.argwhere(self.seen != 1)[0])
-            key = RequestKey(task=self._ref.name, example_id=self._examples[row].example_id, index=index)
-            raise StoreError(
-                f"{describe_key(key)} has {self.seen[row, index]} scores, expected 1: the run directory was edited; "
-                "restore it, or measure again with --fresh"
-            )
+        for counts, what in ((self.generated, "generations"), (self.scored, "scores")):
+            if (counts != 1).any():
+                row, index = (int(place) for place in np.argwhere(counts != 1)[0])
+                key = RequestKey(task=self._ref.name, example_id=self._examples[row].example_id, index=index)
+                raise _edited(f"{describe_key(key)} has {counts[row, index]} {what}, expected 1")
+        num_errors = int(np.isnan(self.values).sum())
+        if num_errors != self._summary.num_error:
+            raise _edited(f"{self._ref.name} has {num_errors} errors, but run.json counts {self._summary.num_error}")
         return TaskVerdicts(
             ref=self._ref,
             metric=self._summary.metric,
@@ -189,6 +196,10 @@ class _Table:
             finish_known=self.finish_known,
             num_tokens=self.num_tokens,
         )
+
+
+def _edited(finding: str) -> StoreError:
+    return StoreError(f"{finding}: the run directory was edited; restore it, or measure again with --fresh")
 
 
 class _Tables(dict[str, _Table]):

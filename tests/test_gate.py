@@ -335,7 +335,7 @@ def test_errors_within_the_allowance_are_left_out_and_counted() -> None:
     report = judge_runs(*sides, msgspec.structs.replace(QUIET, max_error_share=0.01))
     assert report.tests[0].difference.num_examples == 198
     assert any("2 of 200 requests" in note for note in report.notes)
-    assert any("2 examples are left out" in note for note in report.notes)
+    assert any("2 examples that ended in error on a side: left out" in note for note in report.notes)
 
 
 def case_of(name: str) -> tuple[LabelVerdicts, LabelVerdicts, GatePolicy]:

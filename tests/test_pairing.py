@@ -26,7 +26,7 @@ def test_examples_of_one_side_are_left_out_and_counted() -> None:
     base = make_label("base", make_task("t", np.ones(3), ids=("a", "b", "c")))
     candidate = make_label("new", make_task("t", np.ones(2), ids=("b", "x")))
     (pair,) = pair_tasks(base, candidate)
-    assert (pair.num_examples, pair.num_left_out) == (1, 3)
+    assert (pair.num_examples, pair.num_unshared, pair.num_failed) == (1, 3, 0)
 
 
 def test_an_error_on_a_side_leaves_the_example_out() -> None:
@@ -34,7 +34,7 @@ def test_an_error_on_a_side_leaves_the_example_out() -> None:
     base = make_label("base", make_task("t", np.array([1, np.nan, 0])))
     (pair,) = pair_tasks(base, make_label("new", make_task("t", np.ones(3))))
     assert pair.base.example_ids == ("q0", "q2")
-    assert pair.num_left_out == 1
+    assert (pair.num_unshared, pair.num_failed) == (0, 1)
 
 
 def test_nothing_in_common_is_one_clear_line() -> None:

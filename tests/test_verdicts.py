@@ -108,6 +108,23 @@ def test_a_missing_score_is_named(make_run: Callable[..., Path]) -> None:
         load_run(folder / "run.json")
 
 
+def test_a_missing_generation_is_named(make_run: Callable[..., Path]) -> None:
+    """How generations ended is part of a comparison, so none may be missing."""
+    folder = make_run()
+    (folder / "generations.jsonl").write_bytes(b"")
+    with pytest.raises(StoreError, match="toy/q0#0 has 0 generations, expected 1"):
+        load_run(folder / "run.json")
+
+
+def test_an_edited_outcome_is_noticed(make_run: Callable[..., Path]) -> None:
+    """A verdict turned into an error would leave its example out; run.json knows better."""
+    folder = make_run()
+    text = (folder / "scores.jsonl").read_text().replace('"outcome":"scored"', '"outcome":"error"', 1)
+    (folder / "scores.jsonl").write_text(text)
+    with pytest.raises(StoreError, match=r"toy has 1 errors, but run\.json counts 0"):
+        load_run(folder / "run.json")
+
+
 def test_a_foreign_line_is_named(make_run: Callable[..., Path]) -> None:
     """A generation that the plan does not know is an edit."""
     folder = make_run()
@@ -135,5 +152,6 @@ def test_runs_are_found_by_directory_file_or_label(make_run: Callable[..., Path]
     with pytest.raises(StoreError, match="neither a run directory nor"):
         find_runs(tmp_path / "missing")
     (folder / "run.json").unlink()
-    with pytest.raises(StoreError, match="has not finished"):
-        find_runs(folder)
+    for path in (folder, folder.parent):
+        with pytest.raises(StoreError, match="0123 has not finished"):
+            find_runs(path)

@@ -1,5 +1,6 @@
 """`harness compare`: is the difference real, did it transfer, and what is it made of."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import click
 
 from harness.cli.compare_table import print_report
+from harness.cli.options import LEVEL, drift_option
 from harness.cli.table import stdout_console
 from harness.compare import CompareOptions, Sides, compare_labels
 from harness.errors import EXIT_OK, UsageError
-from harness.identity import MUST_AGREE_WITH_BASE
 from harness.pairing import LabelVerdicts, gather_labels
 from harness.store import encode_pretty
 from harness.verdicts import find_runs, load_run
@@ -45,9 +46,7 @@ from harness.verdicts import find_runs, load_run
     multiple=True,
     help="What a candidate was trained on, e.g. chat, or grlo=chat, or rlvr=math,code.  [default: its training.json]",
 )
-@click.option(
-    "--level", type=click.FloatRange(0.5, 0.9999), default=0.95, show_default=True, help="Coverage of the intervals."
-)
+@click.option("--level", type=LEVEL, default=0.95, show_default=True, metavar="X", help="Coverage of the intervals.")
 @click.option(
     "--overall",
     type=click.Choice(["domains", "tasks"]),
@@ -55,16 +54,15 @@ from harness.verdicts import find_runs, load_run
     show_default=True,
     help="What the overall average weighs equally.",
 )
-@click.option(
-    "--allow-drift",
-    metavar="FIELD",
-    multiple=True,
-    type=click.Choice(MUST_AGREE_WITH_BASE),
-    help=f"Compare although this field differs; it is printed. One of {', '.join(MUST_AGREE_WITH_BASE)}.",
-)
+@drift_option
 @click.option("--allow-incomplete", is_flag=True, help="Leave out examples whose request ended in error.")
 @click.option(
-    "--resamples", type=click.IntRange(100), default=10_000, show_default=True, metavar="N", help="Bootstrap draws."
+    "--resamples",
+    type=click.IntRange(100, 1_000_000),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="Bootstrap draws, from 100 to a million.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--cells", is_flag=True, help="Show how generations ended, cell by cell.")
@@ -81,6 +79,12 @@ def command(base: Path, candidates: tuple[Path, ...], **flags: Any) -> int:
     label are repeats: training seeds, or evaluations under different seeds.
     """  # noqa: D301 - click reads \b as a backspace character
     allow_incomplete = flags["allow_incomplete"]
+    needed = math.ceil(20 / (1 - flags["level"]))
+    if flags["resamples"] < needed:
+        raise UsageError(
+            f"{flags['resamples']:,} resamples leave too few in the tails of a {100 * flags['level']:g}% interval; "
+            f"pass --resamples {needed} or more"
+        )
     sides = Sides(
         base=_load_one(base, "BASE", allow_incomplete),
         candidates=_load(candidates, allow_incomplete),

@@ -30,8 +30,9 @@ def print_report(report: TransferReport, console: Console, show_cells: bool = Fa
     if report.repeats:
         _print(console, _repeats_table(report.repeats))
     console.print(
-        f"Intervals {report.level:.0%}. p: two-sided, Holm-adjusted over all candidates' tasks, or all their domains. "
-        f"Detectable: the smallest difference seen with 80 % power, where p ≥ {1 - report.level:.2g}. Overall: every "
+        f"Intervals {100 * report.level:g}%. p: two-sided, Holm-adjusted over all tasks, or all domains. "
+        f"Detectable, where p ≥ {1 - report.level:.2g}: the difference that one unadjusted test sees with 80 % power. "
+        f"Overall: every "
         f"{report.overall.removesuffix('s')} weighs the same. Elicitation: more generations end and answer; within: "
         f"more of those that do are right. {report.num_resamples:,} resamples, seed {report.seed}.",
         style="dim",
@@ -71,7 +72,7 @@ def _print(console: Console, table: Table) -> None:
 def _table(title: str, left: Iterable[str], right: Iterable[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, header_style="dim", box=None)
     for name in left:
-        table.add_column(name, overflow="fold")  # names may be folded where it is tight, numbers may not
+        table.add_column(name, overflow="fold", min_width=9)  # names may be folded where it is tight, numbers may not
     for name in right:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -118,10 +119,9 @@ def _average_row(average: AverageComparison, name: str) -> tuple[str, ...]:
 
 def _difference(difference: Estimate, p_adjusted: float, detectable: float) -> tuple[str, str, str]:
     is_significant = is_significant_at(difference.level, p_adjusted)
-    value = signed(difference.value)
-    interval = f"\n[dim]{signed(difference.ci_low)} to {signed(difference.ci_high)}[/]"
+    value = _signed_with_interval(difference)
     return (
-        f"[bold]{value}[/]{interval}" if is_significant else f"{value}{interval}",
+        f"[bold]{value}[/]" if is_significant else value,
         probability(p_adjusted),
         "" if is_significant or math.isnan(detectable) else points(detectable),
     )
@@ -137,6 +137,8 @@ def _score(arm: Arm) -> str:
 
 
 def _with_interval(estimate: Estimate) -> str:
+    if math.isnan(estimate.ci_low):
+        return f"{points(estimate.value)}\n[dim]no interval[/]"
     return f"{points(estimate.value)}\n[dim]{points(estimate.ci_low)}–{points(estimate.ci_high)}[/]"
 
 
@@ -158,7 +160,10 @@ def probability(p: float) -> str:
 
 
 def _signed_with_interval(estimate: Estimate) -> str:
-    return f"{signed(estimate.value)}\n[dim]{signed(estimate.ci_low)} to {signed(estimate.ci_high)}[/]"
+    interval = "no interval"
+    if not math.isnan(estimate.ci_low):
+        interval = f"{signed(estimate.ci_low)} to {signed(estimate.ci_high)}"
+    return f"{signed(estimate.value)}\n[dim]{interval}[/]"
 
 
 def _decomposition_table(comparison: Comparison) -> Table:
@@ -180,6 +185,8 @@ def _parts(difference: Estimate, parts: Decomposition) -> tuple[str, str, str]:
 
 
 def _signed_interval(part: Estimate) -> str:
+    if math.isnan(part.ci_low):
+        return f"{signed(part.value)} [dim](no interval)[/]"
     return f"{signed(part.value)} [dim]({signed(part.ci_low)} to {signed(part.ci_high)})[/]"
 
 
@@ -294,13 +301,8 @@ def _matrix(report: TransferReport) -> Table:
 def _matrix_cell(domain: AverageComparison | None) -> str:
     if domain is None:
         return "–"
-    value = f"{signed(domain.difference.value)}{'*' if domain.is_trained else ''}"
-    interval = f"{signed(domain.difference.ci_low)} to {signed(domain.difference.ci_high)}"
-    return (
-        f"[bold]{value}[/]\n[dim]{interval}[/]"
-        if is_significant_at(domain.difference.level, domain.p_adjusted)
-        else f"{value}\n[dim]{interval}[/]"
-    )
+    cell = _signed_with_interval(domain.difference).replace("\n", "*\n" if domain.is_trained else "\n", 1)
+    return f"[bold]{cell}[/]" if is_significant_at(domain.difference.level, domain.p_adjusted) else cell
 
 
 def _repeats_table(repeats: Sequence[Repeats]) -> Table:

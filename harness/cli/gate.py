@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli.options import drift_option
 from harness.cli.table import stdout_console
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_NEGATIVE, EXIT_OK, UsageError
 from harness.gate import gate_paths
 from harness.gate_findings import GateReport, GateSide, GateTest
 from harness.gate_report import GUARD_RAILS, describe_test, format_cells, junit_xml, markdown_summary
-from harness.identity import MUST_AGREE_WITH_BASE
 from harness.spec import GatePolicy, parse_policy, read_toml
 from harness.store import disk_errors, encode_pretty, write_atomically
 
@@ -61,13 +61,7 @@ max_examples_listed = 20        # regressed examples per task in the reports
     metavar="DIR",
     help="Folder for gate.json, gate.md and gate.xml.  [default: gate/ in the candidate's run directory]",
 )
-@click.option(
-    "--allow-drift",
-    type=click.Choice(MUST_AGREE_WITH_BASE),
-    metavar="FIELD",
-    multiple=True,
-    help=f"Compare although the runs differ in this: {', '.join(MUST_AGREE_WITH_BASE)}.",
-)
+@drift_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of a table.")
 @click.option("--init", type=click.Path(path_type=Path), metavar="FILE", help="Write a policy to start from; no gate.")
 def command(**flags: Any) -> int:
@@ -83,6 +77,8 @@ def command(**flags: Any) -> int:
     Exit codes: 0 pass; 1 regression; 2 inconclusive, the examples are too few; 3 could not run.
     """  # noqa: D301 - click reads \b as a backspace character
     if flags["init"] is not None:
+        if flags["baseline"] or flags["candidate"] or flags["policy"]:
+            raise UsageError("--init only writes a policy; run the gate in a second command, with --policy")
         return _write_policy(flags["init"])
     if flags["baseline"] is None or flags["candidate"] is None:
         raise UsageError(
@@ -167,7 +163,7 @@ def _print_tests(console: Console, tests: list[GateTest], title: str, level: flo
         return
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
     table.add_column(title, no_wrap=True)
-    for name in ("baseline", "candidate", "difference", f"{level:.0%} interval", "limit"):
+    for name in ("baseline", "candidate", "difference", f"{100 * level:g}% interval", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for test in tests:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import EXIT_COULD_NOT_RUN, EXIT_INTERRUPTED, HarnessError
+from harness.errors import EXIT_COULD_NOT_RUN, EXIT_INTERRUPTED, EXIT_OK, HarnessError
 from harness.spec import did_you_mean
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -96,9 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         print("harness: interrupted; run the same command again to resume", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except SystemExit:  # what click makes of a closed pipe: `harness compare … | head` has read all it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps the interpreter's last flush quiet
-        return 0
+        return EXIT_OK
 
 
 def entry() -> int:

@@ -1,5 +1,6 @@
 """Options that several commands share, and how flags, a TOML file and --set become one EvalConfig."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,8 +9,9 @@ import click
 import msgspec
 
 from harness.errors import UsageError
+from harness.identity import MUST_AGREE_WITH_BASE
 from harness.schema import STYLES
-from harness.spec import EvalConfig, merge_tables, parse_assignments, parse_record, read_toml
+from harness.spec import EvalConfig, did_you_mean, merge_tables, parse_assignments, parse_record, read_toml
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -164,3 +166,34 @@ def scoring_config(flags: Mapping[str, Any], **settings: Any) -> EvalConfig:
         workers=flags["workers"],
         **settings,
     )
+
+
+class Fraction(click.FloatRange):
+    """A number in a range; nan, which no comparison catches, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
+LEVEL = Fraction(0.5, 0.9999)
+"""Coverage of intervals."""
+
+
+def drift_option(function: F) -> F:
+    """Add --allow-drift."""
+    known = ", ".join(MUST_AGREE_WITH_BASE)
+    text = f"Compare although these fields differ; it is printed. Comma-separated, of {known}."
+    return click.option("--allow-drift", metavar="FIELDS", multiple=True, callback=_split_drift, help=text)(function)
+
+
+def _split_drift(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    fields = split_names(given, ())
+    for field in fields:
+        if field not in MUST_AGREE_WITH_BASE:
+            hint = did_you_mean(field, MUST_AGREE_WITH_BASE) or f"; known: {', '.join(MUST_AGREE_WITH_BASE)}"
+            raise UsageError(f"--allow-drift: no field named {field}{hint}")
+    return fields

@@ -1,6 +1,8 @@
 """`harness compare` on runs made from real generations, and on what it must refuse."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,14 +102,40 @@ def test_what_cannot_be_compared_is_one_line(run_harness: Run, tmp_path: Path, m
         ("runs/greedy", "runs/chat"): "no task in common: greedy has lab_math; chat has lab_chat",
         ("runs/greedy", "runs"): "neither a run directory nor a label's folder",
         ("runs/greedy", "runs/greedy"): "two sides of the comparison are labelled greedy",
-        ("runs/greedy", "runs/sampled", "--allow-drift", "colour"): "'colour' is not one of",
+        ("runs/greedy", "runs/sampled", "--allow-drift", "colour"): "no field named colour; known: version",
         ("runs/greedy", "runs/sampled", "--trained-on", "="): "expected DOMAINS or LABEL=DOMAINS",
+        ("runs/greedy", "runs/sampled", "--level", "nan"): "nan is not",
+        ("runs/greedy", "runs/sampled", "--level", "0.999"): "pass --resamples 20000 or more",
     }
     for arguments, message in cases.items():
         code, out, err = run_harness("compare", *arguments)
         assert (code, out) == (3, ""), arguments
         assert message in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_names_fold_and_numbers_stay(
+    run_harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """At 100 columns nothing is cut; at 80 names are folded and the difference is still whole."""
+    monkeypatch.chdir(tmp_path)
+    evaluate = ("eval", "--ckpt", "scripted:mixed", "--limit", "30", "--suite", "lab")
+    run_harness(*evaluate, "--label", "greedy")
+    run_harness(*evaluate, "--label", "other", "--set", "sampling.seed=3")
+    monkeypatch.setattr(compare, "stdout_console", lambda: Console(width=width))
+    code, out, _ = run_harness("compare", "runs/greedy", "runs/other", "--cells")
+    assert code == 0
+    assert max(len(line.rstrip()) for line in out.splitlines() if not line.startswith("note")) <= width
+    assert "lab_math" in out
+    assert "…" not in out or width < 100
+
+
+def test_a_reader_that_leaves_is_no_failure(run_harness: Run, tmp_path: Path) -> None:
+    """`harness … | head` ends with 0: a closed pipe is not a negative verdict."""
+    command = f"set -o pipefail; {sys.executable} -m harness.cli.main tasks list | true; echo $?"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0", done.stdout + done.stderr
 
 
 def test_allowed_drift_is_printed(run_harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
