@@ -10,7 +10,7 @@ import click
 from harness.cli.compare_table import print_report
 from harness.cli.options import LEVEL, drift_option
 from harness.cli.table import stdout_console
-from harness.compare import CompareOptions, Sides, compare_labels
+from harness.compare.report import CompareOptions, Sides, compare_labels
 from harness.errors import EXIT_OK, UsageError
 from harness.pairing import LabelVerdicts, gather_labels
 from harness.store import encode_pretty

@@ -14,9 +14,9 @@ from rich.table import Table
 from harness.cli.options import drift_option
 from harness.cli.table import stdout_console
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_NEGATIVE, EXIT_OK, UsageError
-from harness.gate import gate_paths
-from harness.gate_findings import GateReport, GateSide, GateTest
-from harness.gate_report import GUARD_RAILS, describe_test, format_cells, junit_xml, markdown_summary
+from harness.gate.findings import GateReport, GateSide, GateTest
+from harness.gate.judge import gate_paths
+from harness.gate.report import GUARD_RAILS, describe_test, format_cells, junit_xml, markdown_summary
 from harness.spec import GatePolicy, parse_policy, read_toml
 from harness.store import disk_errors, encode_pretty, write_atomically
 

@@ -8,7 +8,7 @@ import msgspec
 from harness.cli.gate import read_policy, write_reports
 from harness.cli.score import print_note
 from harness.errors import UsageError
-from harness.gate import gate_paths
+from harness.gate.judge import gate_paths
 from harness.schema import RunRecord
 from harness.spec import GatePolicy, content_hash
 from harness.store import read_json

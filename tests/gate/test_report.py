@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.gate import judge_runs
-from harness.gate_findings import GateReport, RegressedExample
-from harness.gate_report import junit_xml, markdown_summary
+from harness.gate.findings import GateReport, RegressedExample
+from harness.gate.judge import judge_runs
+from harness.gate.report import junit_xml, markdown_summary
 from harness.spec import GatePolicy
 from tests.labels import make_label, make_task
 

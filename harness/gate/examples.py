@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 import numpy as np
 
-from harness.gate_findings import RegressedExample
+from harness.gate.findings import RegressedExample
 from harness.pairing import PairedTask
 from harness.schema import Example, RequestKey
 from harness.store import read_lines

@@ -1,6 +1,6 @@
 """The regression gate: judges a candidate's run against a baseline's under a policy. Measures and prints nothing.
 
-The rules, and why they are these, are in docs/gate.md; the tests themselves are in harness.gate_checks.
+The rules, and why they are these, are in docs/gate.md; the tests themselves are in harness.gate.checks.
 """
 
 import math
@@ -12,9 +12,9 @@ from statistics import NormalDist
 
 from harness import __version__
 from harness.errors import SpecError, StoreError, UsageError
-from harness.gate_checks import Check, interval_level, measure_checks
-from harness.gate_examples import find_regressed
-from harness.gate_findings import GateReport, GateSide, GateTest, GateVerdict, TestVerdict
+from harness.gate.checks import Check, interval_level, measure_checks
+from harness.gate.examples import find_regressed
+from harness.gate.findings import GateReport, GateSide, GateTest, GateVerdict, TestVerdict
 from harness.pairing import LabelVerdicts, check_comparable, describe_left_out, gather_labels, pair_tasks
 from harness.spec import GatePolicy, did_you_mean
 from harness.stats.margin import MIN_DIFFERING

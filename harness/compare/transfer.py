@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from harness.average import Average, average_over
-from harness.contrast import Contrast
+from harness.compare.average import Average, average_over
+from harness.compare.contrast import Contrast
+from harness.compare.sample import CellMeans
 from harness.errors import UsageError
 from harness.findings import Ratio, Transfer
-from harness.sample import CellMeans
 from harness.schema import Estimate
 from harness.stats.average import NO_VARIANCE, quiet_variance
 from harness.stats.domains import Overall

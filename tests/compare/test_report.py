@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from harness.average import average_over
-from harness.compare import CompareOptions, Sides, compare_labels
-from harness.contrast import Settings, contrast_task
+from harness.compare.average import average_over
+from harness.compare.contrast import Settings, contrast_task
+from harness.compare.report import CompareOptions, Sides, compare_labels
+from harness.compare.sample import sample_task
 from harness.errors import UsageError
 from harness.findings import Comparison, TransferReport
 from harness.pairing import LabelVerdicts, gather_labels, pair_tasks
-from harness.sample import sample_task
 from harness.schema import Estimate, Sampling, TrainingCost
 from harness.stats.estimate import Floats
 from harness.store import encode_pretty

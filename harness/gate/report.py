@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from harness.gate_findings import CheckKind, GateReport, GateSide, GateTest, RegressedExample
+from harness.gate.findings import CheckKind, GateReport, GateSide, GateTest, RegressedExample
 
 GUARD_RAILS: dict[CheckKind, str] = {"truncated": "truncated", "no_answer": "no answer", "length": "tokens"}
 """What a guard rail measures, in words."""

@@ -11,7 +11,7 @@ from statistics import NormalDist, fmean
 import msgspec
 import numpy as np
 
-from harness.gate_findings import CheckKind
+from harness.gate.findings import CheckKind
 from harness.pairing import PairedTask
 from harness.schema import Estimate
 from harness.spec import GatePolicy

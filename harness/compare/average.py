@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.contrast import Contrast
+from harness.compare.contrast import Contrast
 from harness.schema import Estimate
 from harness.stats.average import effective_stderr, estimate_average
 from harness.stats.domains import Overall, task_weights

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from harness.errors import EXIT_COULD_NOT_RUN, HarnessError
-from harness.gate import judge_runs
-from harness.gate_findings import GateReport, GateTest
+from harness.gate.findings import GateReport, GateTest
+from harness.gate.judge import judge_runs
 from harness.pairing import LabelVerdicts
 from harness.schema import Estimate, TaskSummary
 from harness.spec import GatePolicy

@@ -9,12 +9,13 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from harness.average import Average, average_over
-from harness.contrast import Contrast, Settings, contrast_task
+from harness.compare.average import Average, average_over
+from harness.compare.contrast import Contrast, Settings, contrast_task
+from harness.compare.sample import CellMeans, same_examples, sample_task
+from harness.compare.transfer import find_trained, measure_transfer
 from harness.errors import UsageError
 from harness.findings import AverageComparison, Comparison, Decomposition, Repeats, TransferReport
 from harness.pairing import LabelVerdicts, PairedTask, check_comparable, describe_left_out, pair_tasks
-from harness.sample import CellMeans, same_examples, sample_task
 from harness.schema import Estimate
 from harness.stats.domains import Overall
 from harness.stats.estimate import Floats
@@ -22,7 +23,6 @@ from harness.stats.multiple import holm
 from harness.stats.paired import pooled_p_value
 from harness.stats.power import minimum_detectable_difference
 from harness.stats.repeats import estimate_iqm, estimate_iqm_difference, spread
-from harness.transfer import find_trained, measure_transfer
 from harness.verdicts import TaskVerdicts
 
 SANCTIONED = ("prompt", "scorer")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from harness.coverage import measure_coverage
+from harness.compare.coverage import measure_coverage
+from harness.compare.sample import CELLS, CELLS_UNKNOWN, CellMeans, cell_columns, merge_cells
 from harness.findings import Arm, Cell, Coverage, Decomposition, Outcomes, TaskComparison
 from harness.pairing import PairedTask
-from harness.sample import CELLS, CELLS_UNKNOWN, CellMeans, cell_columns, merge_cells
 from harness.schema import Estimate
 from harness.stats.average import NO_VARIANCE, stretched_interval
 from harness.stats.decompose import Parts, decompose
