@@ -171,7 +171,7 @@ def test_one_generation_can_be_enough_without_a_split() -> None:
 
 
 def test_mcnemar_needs_six_that_go_one_way() -> None:
-    """Without discordance P(at least 6 gains of 164) = 0.8 solves to 7.84 expected gains; five examples never suffice."""
+    """Without discordance P(at least 6 gains of 164) = 0.8 at 7.84 expected gains; five examples never suffice."""
     found = detectable_by_mcnemar(0, 164)
     assert stats.binom.sf(5, 164, found) == pytest.approx(0.8, abs=1e-3)
     assert math.isnan(detectable_by_mcnemar(0, 5))
