@@ -33,6 +33,6 @@ def make_image(name: str, arguments: Sequence[str], width: int, prepare: Sequenc
 
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
-    make_image("eval", ["eval", "--ckpt", "lab/base", "--suite", "lab"], 118)
+    make_image("eval", ["eval", "--ckpt", "lab/base", "--suite", "lab"], 100)
     completion = (*SAMPLED, "--prompting", "completion", "--label", "lab-completion")
     make_image("compare", COMPARE, 100, [SAMPLED, completion])

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from harness.errors import UsageError
@@ -17,6 +18,8 @@ from harness.verdicts import RunVerdicts, TaskVerdicts
 
 MAY_DIFFER = ("seed", "attempt")
 """Fields in which repeats of one run may differ."""
+ALARM = 0.05
+"""Share of reports on independent draws that may say falsely that something moves whole runs, whatever their level."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,30 @@ def measure_noise(runs: Sequence[RunVerdicts], level: float = 0.95) -> NoiseRepo
         tasks=tuple(tasks),
         averages=tuple(_average_noise(name, tuple(weights[name]), averages[name], level) for name in weights),
         notes=tuple(notes),
+    )
+
+
+def keep_tasks(run: RunVerdicts, wanted: Sequence[Sequence[str]]) -> RunVerdicts:
+    """Return a run with some of its tasks only, as if it had been made with them alone.
+
+    Args:
+        run: its spec_id stays, since it still is that run.
+        wanted: groups of task names, e.g. a suite's; those of a group that the run has are taken.
+
+    Raises:
+        UsageError: if the run has no task of a group.
+    """
+    for names in wanted:
+        if not set(names) & set(run.tasks):
+            raise UsageError(f"{run.path} has no {' or '.join(names)}; it has {', '.join(run.tasks)}")
+    chosen = {name for names in wanted for name in names}
+    spec, summaries = run.record.spec, run.record.tasks
+    spec = msgspec.structs.replace(spec, tasks=tuple(ref for ref in spec.tasks if ref.name in chosen))
+    summaries = tuple(summary for summary in summaries if summary.task in chosen)
+    return replace(
+        run,
+        record=msgspec.structs.replace(run.record, spec=spec, tasks=summaries),
+        tasks={name: verdicts for name, verdicts in run.tasks.items() if name in chosen},
     )
 
 
@@ -208,10 +235,10 @@ def _spread_notes(tasks: dict[str, Spread], averages: dict[str, Spread], level: 
             yield f"{name}: all generations of an example got the same verdict, in all runs; no noise was seen"
     num_tests = len(tasks) + len(averages)
     for name, seen in (tasks | averages).items():
-        if seen.p_value() < (1 - level) / num_tests:  # Bonferroni: a false alarm anywhere in 1 − level of reports
+        if seen.p_value() < ALARM / num_tests:  # Bonferroni: over all lines of the report
             yield (
                 f"{name}: the scores spread further than sampling explains (p = {seen.p_value():.2g}), so something "
-                f"moves whole runs (software, machine, server); by the scores alone the limit is "
+                f"may move whole runs (software, machine, server); by the scores alone the limit is "
                 f"{100 * seen.limit_of_scores(level):.1f} points"
             )
 

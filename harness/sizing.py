@@ -86,7 +86,7 @@ def variance_of_pair(paired: PairedTask, suite: str, num_examples: int) -> TaskV
         suite=suite,
         num_examples=num_examples,
         parts=split_variance(base, candidate),
-        basis=f"two pilots, {len(base)} examples, k = {base.shape[1]} and {candidate.shape[1]}",
+        basis=f"two pilots, {len(base):,} examples, k = {base.shape[1]} and {candidate.shape[1]}",
     )
 
 
@@ -98,7 +98,7 @@ def variance_of_one(verdicts: TaskVerdicts, suite: str, num_examples: int, corre
         suite=suite,
         num_examples=num_examples,
         parts=split_variance_one(values, correlation),
-        basis=f"one pilot, {len(values)} examples, k = {values.shape[1]}",
+        basis=f"one pilot, {len(values):,} examples, k = {values.shape[1]}",
     )
 
 

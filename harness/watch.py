@@ -119,9 +119,13 @@ def take_snapshot(folder: Path) -> Snapshot:
     return tuple(sorted(states))
 
 
-def is_older(snapshot: Snapshot, seconds: float, now: float) -> bool:
-    """Say whether no file changed in the last seconds, by the file system's clock; `now` is Unix time."""
-    return max(state.changed_ns for state in snapshot) / 1e9 <= now - seconds
+def seconds_to_age(snapshot: Snapshot, seconds: float, now: float) -> float:
+    """Return how long it takes until no file has changed for so long, by the file system's clock; `now` is Unix time.
+
+    From 0, if that is so already, up to `seconds`: a clock that is ahead of ours delays nothing further.
+    """
+    newest = max(state.changed_ns for state in snapshot) / 1e9
+    return min(max(newest + seconds - now, 0.0), seconds)
 
 
 def find_flaw(found: FoundCheckpoint) -> str | None:
@@ -163,8 +167,10 @@ class Trajectory:
             self.points = list(self._lines)
         except StoreError as error:
             os.close(self._lock)
+            # what is wrong, without the advice for run directories that follows it
+            flaw = str(error).rpartition("; ")[0] or str(error)
             raise StoreError(
-                f"cannot use {self.path}; move it away and start again: finished runs are read back, not measured again"
+                f"{flaw}; move it away and start again: finished runs are read back, not measured again"
             ) from error
 
     def append(self, point: TrajectoryPoint) -> None:

@@ -136,6 +136,17 @@ def test_something_that_moves_whole_runs_is_reported() -> None:
     values = np.stack([draw(rng, chances + shift, 1, 8)[0] for shift in (-0.15, 0.15, -0.15, 0.15)])
     (note,) = measure_noise(repeats(values)).notes
     assert "toy: the scores spread further than sampling explains (p = " in note
+    assert "something may move whole runs" in note
+
+
+@pytest.mark.parametrize(("num_gained", "num_lost", "is_alarm"), [(39, 21, True), (35, 25, False)])
+@pytest.mark.parametrize("level", [0.5, 0.9999])
+def test_the_alarm_does_not_depend_on_the_level(num_gained: int, num_lost: int, is_alarm: bool, level: float) -> None:
+    """Of 60 examples that flip between two runs, 18 more one way is p = 0.020 and said, 10 more is p = 0.20 and not."""
+    gained = np.arange(num_gained + num_lost) < num_gained
+    report = measure_noise(repeats(np.stack([~gained, gained])[:, :, None]), level)
+    assert report.tasks[0].p_value == pytest.approx(math.erfc(abs(num_gained - num_lost) / math.sqrt(2 * 60)))
+    assert any("further than sampling explains" in note for note in report.notes) is is_alarm
 
 
 def test_verdicts_that_never_vary_bound_nothing() -> None:

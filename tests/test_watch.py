@@ -18,9 +18,9 @@ from harness.watch import (
     TrajectoryPoint,
     find_checkpoints,
     find_flaw,
-    is_older,
     parse_step,
     run_label,
+    seconds_to_age,
     settings_id,
     take_snapshot,
 )
@@ -166,8 +166,10 @@ def test_age_is_that_of_the_newest_file(tmp_path: Path) -> None:
     path.write_text("{}")
     os.utime(path, (0, 0))
     arrived = path.stat().st_ctime
-    assert not is_older(take_snapshot(tmp_path), 30, arrived + 29)
-    assert is_older(take_snapshot(tmp_path), 30, arrived + 31)
+    snapshot = take_snapshot(tmp_path)
+    assert seconds_to_age(snapshot, 30, arrived + 29) == pytest.approx(1, abs=1e-3)
+    assert seconds_to_age(snapshot, 30, arrived + 31) == 0
+    assert seconds_to_age(snapshot, 30, arrived - 3600) == 30, "a clock that runs ahead delays nothing further"
 
 
 def test_weights_are_whole_or_the_flaw_is_named(tmp_path: Path) -> None:
@@ -208,10 +210,10 @@ def test_a_second_watch_of_a_trajectory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_trajectory_is_an_error_and_frees_its_lock(tmp_path: Path) -> None:
-    """Nothing is guessed; the advice costs no run."""
+    """Line and reason are named, nothing is guessed; the advice costs no run."""
     path = tmp_path / "x.trajectory.jsonl"
-    path.write_text("{broken}\n")
-    with pytest.raises(StoreError, match="move it away"):
+    path.write_bytes(msgspec.json.encode(point("step_1", 1)) + b"\n{broken}\n")
+    with pytest.raises(StoreError, match=r"jsonl line 2 cannot be read \(JSON is malformed.*\); move it away"):
         Trajectory(tmp_path, "x")
     path.unlink()
     Trajectory(tmp_path, "x").close()

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.cli.eval import run_prepared
 from harness.cli.options import run_config, settings_options
-from harness.cli.table import stdout_console
+from harness.cli.table import numbers_table, percent, points, stdout_console
 from harness.cli.wiring import PreparedRun, close_scorers, find_checkpoint, prepare_run, resolve_prompting
 from harness.elicit import ElicitedPlan, StyleRun, assemble, plan_elicited
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
@@ -136,13 +136,21 @@ def _store(plan: ElicitedPlan, runs: list[StyleRun], training: TrainingCost | No
 
 def _print(elicitation: Elicitation, path: Path) -> None:
     console = stdout_console()
-    console.print(_table(elicitation))
+    console.print(elicitation_table(elicitation))
     for task in elicitation.tasks:
         if len(task.scores) == 1:
             console.print(f"{task.task}: only one style to choose from", highlight=False)
+        elif not all(half.num_examples for half in task.halves):
+            console.print(
+                f"{task.task}: one half has no examples (there is one example, or one source of them all), so nothing "
+                f"was cross-fitted: the score is that of the first style, {task.halves[0].style}",
+                style="yellow",
+                highlight=False,
+            )
     console.print(
-        "elicited: each half of the examples in the style that the other half chose.\n"
-        "best in-sample: the largest of the styles' scores; biased upwards, since its own examples chose it.",
+        "elicited: each half of the examples in the style that the other half chose. * best in-sample: the largest of "
+        "the styles' scores; biased upwards, since its own examples chose it.",
+        style="dim",
         highlight=False,
     )
     console.print(f"complete: {path}", markup=False, highlight=False, soft_wrap=True)
@@ -151,23 +159,20 @@ def _print(elicitation: Elicitation, path: Path) -> None:
     )
 
 
-def _table(elicitation: Elicitation) -> Table:
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("task", no_wrap=True)
-    for style in elicitation.runs:
-        table.add_column(f"{style} (plain)" if style == elicitation.plain else style, justify="right")
-    table.add_column("chosen for the halves")
-    for name in ("elicited", "95% interval", "best in-sample"):
-        table.add_column(name, justify="right")
+def elicitation_table(elicitation: Elicitation) -> Table:
+    """Return each task's score in every style, the choices, and the cross-fitted score; it fits 80 columns."""
+    level = elicitation.tasks[0].score.level if elicitation.tasks else 0.95
+    styles = [f"{style}\n(plain)" if style == elicitation.plain else style for style in elicitation.runs]
+    table = numbers_table(["task"], styles)
+    table.add_column("chosen", overflow="fold", min_width=10)
+    table.add_column(f"elicited\n[not bold dim]{percent(level)} interval[/]", justify="right", no_wrap=True)
     for task in elicitation.tasks:
-        best = max(task.scores.values(), key=lambda estimate: estimate.value)
+        best = max(task.scores, key=lambda style: task.scores[style].value)
         table.add_row(
-            task.task,
-            *(_points(task.scores.get(style)) for style in elicitation.runs),
+            escape(task.task),
+            *(_score(task.scores.get(style), is_best=style == best) for style in elicitation.runs),
             _choice(task),
-            _points(task.score),
-            f"{100 * task.score.ci_low:.1f} – {100 * task.score.ci_high:.1f}",
-            f"[dim]{_points(best)}[/]",
+            f"{points(task.score.value)}\n[dim]{points(task.score.ci_low)} – {points(task.score.ci_high)}[/]",
         )
     return table
 
@@ -177,5 +182,5 @@ def _choice(task: TaskElicitation) -> str:
     return escape(first if first == second else f"{first} / {second}")
 
 
-def _points(estimate: Estimate | None) -> str:
-    return "–" if estimate is None else f"{100 * estimate.value:.1f}"
+def _score(estimate: Estimate | None, is_best: bool) -> str:
+    return "– " if estimate is None else points(estimate.value) + ("*" if is_best else " ")

@@ -8,22 +8,26 @@ from typing import Any
 
 import click
 import msgspec
-from rich.table import Table
+from click.core import ParameterSource
+from rich.markup import escape
 
 from harness.cli.eval import run_prepared
-from harness.cli.options import run_config, run_options
+from harness.cli.options import run_config, run_options, split_names
 from harness.cli.score import print_note
-from harness.cli.table import stdout_console
+from harness.cli.table import numbers_table, percent, stdout_console
 from harness.cli.wiring import PreparedRun, close_scorers, prepare_run
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
 from harness.findings import AverageNoise, NoiseReport, TaskNoise
-from harness.noise import measure_noise
+from harness.noise import keep_tasks, measure_noise
 from harness.spec import EvalConfig, read_toml
 from harness.store import encode_pretty, run_path
 from harness.verdicts import RunVerdicts, find_runs, load_run
+from tasks.registry import select_tasks
 
 PRESET = "avg@8"
 """Greedy decoding ignores the seed, so that repeating it shows little."""
+SERVES_RUNS = ("runs", "task", "suite", "level", "allow_incomplete", "as_json")
+"""Options that mean something beside --runs; the others say how --ckpt is run."""
 
 
 @click.command("noise")
@@ -42,7 +46,7 @@ PRESET = "avg@8"
     metavar="RUN",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Take existing runs instead: run directories, or a label's folder; repeatable.",
+    help="Take existing runs instead: run directories, or a label's folder; repeatable. --task and --suite select.",
 )
 @run_options
 @click.option("--level", type=float, default=0.95, show_default=True, help="Coverage of the limit.")
@@ -61,11 +65,17 @@ def command(**flags: Any) -> int:
     """  # noqa: D301 - click reads \b as a backspace character
     paths, level, repeats = flags.pop("runs"), flags.pop("level"), flags.pop("repeats")
     allow_incomplete, as_json = flags.pop("allow_incomplete"), flags.pop("as_json")
-    if not 0.5 <= level < 1:
-        raise UsageError(f"--level {level:g}: expected a coverage from 0.5 to below 1, e.g. 0.95")
+    if not 0.5 <= level <= 0.9999:
+        raise UsageError(f"--level {level:g}: expected a coverage from 0.5 to 0.9999, e.g. 0.95")
     if bool(paths) == bool(flags["ckpt"] or flags["config"]):
-        raise UsageError("give either --ckpt X, which is run again and again, or --runs RUN twice or more")
-    if not paths:
+        raise UsageError(
+            "give either --ckpt X, which is run again and again, or --runs RUN: two runs or more, or the folder of a "
+            "label that has them"
+        )
+    names = split_names(flags["suite"], flags["task"])
+    if paths:
+        _refuse_settings(click.get_current_context())
+    else:
         paths, num_errors = _repeat(_config(flags), repeats)
         if num_errors and not allow_incomplete:
             print_note(
@@ -73,7 +83,7 @@ def command(**flags: Any) -> int:
                 "--allow-incomplete to leave their examples out"
             )
             return EXIT_INCOMPLETE
-    report = measure_noise(_read_runs(paths, allow_incomplete), level)
+    report = measure_noise(_read_runs(paths, allow_incomplete, names), level)
     if as_json:
         sys.stdout.write(encode_pretty(report).decode())
     else:
@@ -84,6 +94,21 @@ def command(**flags: Any) -> int:
 for _option in command.params:
     if _option.name == "preset" and isinstance(_option, click.Option):
         _option.help = f"Sampling: {PRESET}, or greedy.  [default: {PRESET}; greedy decoding ignores the seed]"
+
+
+def _refuse_settings(context: click.Context) -> None:
+    """Refuse options that runs which exist cannot follow."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in SERVES_RUNS
+        and context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise UsageError(
+            f"--runs takes runs as they were made, so {', '.join(given)} would change nothing: leave that out, or make "
+            "runs with --ckpt X"
+        )
 
 
 def _config(flags: dict[str, Any]) -> EvalConfig:
@@ -119,8 +144,11 @@ def _with_seed(prepared: PreparedRun, number: int) -> PreparedRun:
     return replace(prepared, planned=planned, spec=spec)
 
 
-def _read_runs(paths: tuple[Path, ...], allow_incomplete: bool) -> list[RunVerdicts]:
-    return [load_run(found, allow_incomplete) for path in paths for found in find_runs(path)]
+def _read_runs(paths: tuple[Path, ...], allow_incomplete: bool, names: tuple[str, ...]) -> list[RunVerdicts]:
+    runs = [load_run(found, allow_incomplete) for path in paths for found in find_runs(path)]
+    # one name at a time, so that each has to stand for something in every run
+    wanted = [tuple(task.name for task in select_tasks((name,))) for name in names]
+    return [keep_tasks(run, wanted) for run in runs] if wanted else runs
 
 
 def print_noise(report: NoiseReport) -> None:
@@ -128,23 +156,24 @@ def print_noise(report: NoiseReport) -> None:
     console = stdout_console()
     seeds = ", ".join(str(seed) for seed in report.seeds)
     console.print(f"[bold]{report.label}[/]  {len(report.runs)} runs, seeds {seeds}", highlight=False)
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("task", no_wrap=True)
-    for name in ("n", "k", "mean", "range of runs", "SD", "SD by sampling", "p", "flips", "limit"):
-        table.add_column(name, justify="right", no_wrap=True)
+    columns = ("n", "k", "mean", "range\nof runs", "SD", "SD by\nsampling", "p", "flips", "limit")
+    table = numbers_table(["task"], columns)
     for task in report.tasks:
         table.add_row(
-            task.task, str(task.num_examples), str(task.num_generations), *_numbers(task, _share(task.flip_rate))
+            escape(task.task),
+            str(task.num_examples),
+            str(task.num_generations),
+            *_numbers(task, _share(task.flip_rate)),
         )
     if report.averages:
-        table.add_section()
+        table.add_row()
     for average in report.averages:
-        table.add_row(average.name, "", "", *_numbers(average, ""))
+        table.add_row(escape(average.name), "", "", *_numbers(average, ""))
     console.print(table)
     console.print(
-        f"limit: half width of the {report.level:.0%} interval of the difference of two such runs; a smaller\n"
-        "difference means nothing. flips: share of pairs of generations of one example whose verdicts\n"
-        "differ. SD by sampling: what independent draws explain. p: of an SD as large as seen, by that alone.",
+        f"limit: half width of the {percent(report.level)} interval of the difference of two such runs; a smaller "
+        "difference means nothing. flips: share of pairs of generations of one example whose verdicts differ. SD by "
+        "sampling: what independent draws explain. p: of an SD as large as seen, by that alone.",
         style="dim",
         highlight=False,
     )
@@ -155,7 +184,7 @@ def print_noise(report: NoiseReport) -> None:
 def _numbers(item: TaskNoise | AverageNoise, flips: str) -> tuple[str, ...]:
     return (
         _points(item.mean),
-        f"{_points(min(item.scores))} – {_points(max(item.scores))}",
+        f"{_points(min(item.scores))}–{_points(max(item.scores))}",
         _points(item.sd, 2),
         _points(item.expected_sd, 2),
         "–" if math.isnan(item.p_value) else f"{item.p_value:.3f}",

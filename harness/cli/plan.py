@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.options import split_names, task_options
@@ -69,7 +70,7 @@ def command(**flags: Any) -> int:
     harness plan --mde 3 --pilot runs/base --pilot runs/candidate --suite math
 
     Pilots are ordinary runs, best made with --preset avg@8 on some examples: two of them, of a base and of any
-    candidate, assume least.
+    candidate, assume least. Where nothing can be planned for any task the exit code is 3.
     """  # noqa: D301 - click reads \b as a backspace character
     target, correlation = _target(flags), flags["correlation"]
     if not -1 <= correlation < 1:
@@ -82,6 +83,8 @@ def command(**flags: Any) -> int:
         raise UsageError("no task was named; pass --task gsm8k or --suite math, or --pilot RUN to plan for its tasks")
     variances, notes = _variances(names, pilots, correlation)
     report = plan_sizes(variances, target, notes)
+    if not any(task.points for task in report.tasks):
+        raise UsageError(f"nothing can be planned: {_reasons(report)}; give a pilot with other verdicts, or none")
     if flags["as_json"]:
         sys.stdout.write(encode_pretty(report).decode())
     else:
@@ -93,10 +96,18 @@ def _target(flags: dict[str, Any]) -> Target:
     mde, power, level = flags["mde"], flags["power"], flags["level"]
     if not 0 < mde <= 100:
         raise UsageError(f"--mde {mde:g}: expected a difference above 0 and up to 100 points, e.g. 3")
-    for name, value in (("--power", power), ("--level", level)):
+    for name, value, usual in (("--power", power, 0.8), ("--level", level, 0.95)):
         if not 0.5 <= value <= 0.9999:
-            raise UsageError(f"{name} {value:g}: expected a probability from 0.5 to 0.9999, e.g. 0.8")
+            raise UsageError(f"{name} {value:g}: expected a probability from 0.5 to 0.9999, e.g. {usual}")
     return Target(difference=mde / 100, level=level, power=power)
+
+
+def _reasons(report: SizingReport) -> str:
+    """Return why no task can be planned, each reason once."""
+    grouped: dict[str, list[str]] = {}
+    for task in report.tasks:
+        grouped.setdefault(task.reason or "", []).append(task.task)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in grouped.items())
 
 
 def _read_pilot(path: Path, allow_incomplete: bool) -> LabelVerdicts:
@@ -171,7 +182,7 @@ def _assumptions(
     notes = []
     if sizes and min(sizes) > 1:
         error = math.sqrt(2 / (min(sizes) - 1))  # of a sample variance, relative, for about normal differences
-        notes.append(f"a variance seen on {min(sizes)} examples is known to about ±{error:.0%}, like examples needed")
+        notes.append(f"a variance seen on {min(sizes):,} examples is known to about ±{error:.0%}, like examples needed")
     if any(name in single for name in chosen):
         notes.append(
             f"assumed: the other checkpoint varies as much as the pilot, and its examples' scores correlate by "
@@ -211,22 +222,22 @@ def print_plan(report: SizingReport) -> None:
 def _table(report: SizingReport) -> Table:
     counts = [k for k in KS if any(k == point.num_generations for task in report.tasks for point in task.points)]
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("task", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("task", overflow="fold", min_width=8)
+    table.add_column("", overflow="fold", min_width=8)
     for k in counts:
         table.add_column(f"k = {k}", justify="right", no_wrap=True)
     for task in report.tasks:
         if task.points:
             points = {point.num_generations: point for point in task.points}
             size = f"{task.num_examples:,} examples"
-            table.add_row(task.task, "SD of a paired difference", *_cells(counts, points, "difference_sd"))
+            table.add_row(escape(task.task), "SD of a paired difference", *_cells(counts, points, "difference_sd"))
             table.add_row(size, "difference they can show", *_cells(counts, points, "detectable"))
             table.add_row("", "examples needed", *(_needed(points.get(k)) for k in counts), end_section=True)
     for average in report.averages:
         if average.points:
             points = {point.num_generations: point for point in average.points}
             size = f"mean of {len(average.tasks)} tasks"
-            table.add_row(average.name, "SE of the difference", *_cells(counts, points, "difference_sd"))
+            table.add_row(escape(average.name), "SE of the difference", *_cells(counts, points, "difference_sd"))
             table.add_row(size, "difference they can show", *_cells(counts, points, "detectable"), end_section=True)
     return table
 

@@ -1,4 +1,4 @@
-"""Progress bars on a terminal: one line a task with rate, time left and the running score. Silent elsewhere."""
+"""Progress bars on a terminal: a line of 80 columns a task: rate, running score, time left. Silent elsewhere."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as EtaColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from harness.runner import Progress as RunProgress
 from harness.schema import Generation, Score
@@ -23,18 +22,17 @@ class _Line:
 class TerminalProgress(RunProgress):
     """Draws on stderr while a run goes on; used as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         self._lines: dict[str, _Line] = {}
         self._bars = Progress(
-            TextColumn("{task.description:<16}"),
-            BarColumn(bar_width=24),
+            # 80 columns in all: names of up to 14 characters, counts of up to 5 digits
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>8}"),
+            TextColumn("{task.fields[rate]:>7}"),
             TextColumn("score {task.fields[score]:>5} ({task.fields[scored]} scored)"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            EtaColumn(),
-            console=Console(stderr=True),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console or Console(stderr=True),
             refresh_per_second=4,
         )
 
@@ -61,7 +59,7 @@ class TerminalProgress(RunProgress):
         task = self._bars.tasks[line.bar]
         if not task.started:
             self._bars.start_task(line.bar)
-        self._bars.update(line.bar, advance=1, rate=f"{task.speed:.1f}/s" if task.speed else "")
+        self._bars.update(line.bar, advance=1, rate=_rate(task.speed))
 
     def scored(self, score: Score) -> None:
         """Update the running score."""
@@ -73,6 +71,12 @@ class TerminalProgress(RunProgress):
     def _draw_score(self, line: _Line) -> None:
         running = f"{100 * line.score_sum / line.num_scored:.1f}" if line.num_scored else "–"
         self._bars.update(line.bar, score=running, scored=line.num_scored)
+
+
+def _rate(speed: float | None) -> str:
+    if not speed:
+        return ""
+    return f"{speed:.1f}/s" if speed < 1000 else f"{speed:.0f}/s"
 
 
 def show_progress() -> AbstractContextManager[RunProgress]:

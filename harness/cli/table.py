@@ -2,9 +2,11 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.schema import Estimate, RunRecord, TaskSummary
@@ -28,6 +30,8 @@ def print_run(record: RunRecord, path: Path) -> None:
         highlight=False,
     )
     console.print(scores_table(record))
+    if seconds := _seconds(record):
+        console.print(seconds, style="dim", highlight=False)
     for summary in record.tasks:
         if summary.num_error:
             console.print(
@@ -46,18 +50,52 @@ def print_run(record: RunRecord, path: Path) -> None:
 
 
 def scores_table(record: RunRecord) -> Table:
-    """Return the scores of a run, in points from 0 to 100, with intervals and outcomes."""
+    """Return the scores of a run, in points from 0 to 100, with intervals and outcomes; it fits 80 columns."""
     level = record.tasks[0].score.level if record.tasks else 0.95
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("task", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    for name in ("score", f"{level:.0%} interval", "n", "k", "no answer", "truncated", "timeout", "error", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for summary in record.tasks:
-        table.add_row(summary.task, summary.metric, *_numbers(summary.score), *_counts(summary))
+    # both are rare, and a column of zeros costs the width that the others need
+    rare = {
+        "timeout": [summary.num_timeout for summary in record.tasks],
+        "error": [summary.num_error for summary in record.tasks],
+    }
+    rare = {name: counts for name, counts in rare.items() if any(counts)}
+    table = numbers_table(["task"], ["score", interval_header(level), "n", "k", "no\nanswer", "truncated", *rare])
+    for row, summary in enumerate(record.tasks):
+        table.add_row(
+            f"{escape(summary.task)}\n[dim]{escape(summary.metric)}[/]",
+            *_numbers(summary.score),
+            *_counts(summary),
+            *(str(counts[row]) for counts in rare.values()),
+        )
         for name, estimate in summary.other_metrics.items():
-            table.add_row("", name, *_numbers(estimate), style="dim")
+            table.add_row(escape(name), *_numbers(estimate), style="dim")
     return table
+
+
+def numbers_table(names: Iterable[str], numbers: Iterable[str]) -> Table:
+    """Return an empty table of results: names are folded where it is tight, numbers are never cut."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold", min_width=8)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with all its digits, so that 0.9999 is not 100 %."""
+    return f"{100 * share:g}%"
+
+
+def interval_header(level: float) -> str:
+    """Return the heading of a column of intervals."""
+    return f"{percent(level)}\ninterval"
+
+
+def _seconds(record: RunRecord) -> str:
+    """Return how long the engine worked on each task; empty where a run does not say."""
+    if not any(summary.seconds for summary in record.tasks):
+        return ""
+    return "engine seconds: " + ", ".join(f"{summary.task} {summary.seconds:.1f}" for summary in record.tasks)
 
 
 def _numbers(estimate: Estimate) -> tuple[str, str]:
@@ -76,7 +114,4 @@ def _counts(summary: TaskSummary) -> tuple[str, ...]:
         str(summary.num_generations),
         str(summary.num_no_answer),
         truncated,
-        str(summary.num_timeout),
-        str(summary.num_error),
-        f"{summary.seconds:.1f}",
     )

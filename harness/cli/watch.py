@@ -1,5 +1,6 @@
 """`harness watch`: evaluates every new checkpoint of a training run as it appears, and keeps the trajectory."""
 
+import math
 import sys
 import time
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -32,6 +33,8 @@ from tasks.registry import select_tasks
 
 SEVERITY = (EXIT_NEGATIVE, EXIT_COULD_NOT_RUN, EXIT_INCOMPLETE, EXIT_INCONCLUSIVE, EXIT_OK)
 """Exit codes, worst first: a regression that was found is surer than what could not be measured."""
+MARGIN_SECONDS = 0.05
+"""Slept beyond the time that files need to settle, so that rounding of clocks does not cost another look."""
 
 
 @click.command("watch")
@@ -44,7 +47,11 @@ SEVERITY = (EXIT_NEGATIVE, EXIT_COULD_NOT_RUN, EXIT_INCOMPLETE, EXIT_INCONCLUSIV
     "--until", type=click.IntRange(min=0), metavar="STEP", help="End once this step, or a later one, is evaluated."
 )
 @click.option(
-    "--poll", type=click.IntRange(1, 86400), default=30, metavar="SECONDS", help="Time between looks.  [default: 30]"
+    "--poll",
+    type=click.IntRange(1, 86400),
+    default=30,
+    metavar="SECONDS",
+    help="Longest time between looks.  [default: 30]",
 )
 @click.option(
     "--settle",
@@ -125,9 +132,8 @@ def _follow(watch: Watch, quiet: bool) -> None:
     num_shown = len(watch.trajectory.points)
     waiting = watch.look()
     if watch.pace.once:
-        if waiting and not watch.is_over:
-            time.sleep(watch.pace.settle_seconds)
-            waiting = watch.look()
+        if watch.settle_seconds and not watch.is_over:
+            waiting = _look_again(watch)
         _note_waiting(waiting)
         if not watch.trajectory.points and not waiting and not watch.problems:
             print_note(f"no checkpoint in {watch.folder} yet: none of its folders has config.json and *.safetensors")
@@ -138,10 +144,22 @@ def _follow(watch: Watch, quiet: bool) -> None:
         if len(watch.trajectory.points) > num_shown and sys.stdout.isatty() and not quiet:
             _print_table(watch)
         num_shown = len(watch.trajectory.points)
-        with _status(watch, len(waiting)):
-            time.sleep(watch.pace.poll_seconds)
+        pause = min([watch.pace.poll_seconds, *(left + MARGIN_SECONDS for left in watch.settle_seconds)])
+        with _status(watch, len(waiting), pause):
+            time.sleep(pause)
         _note_gone(waiting)
         waiting = watch.look()
+
+
+def _look_again(watch: Watch) -> dict[FoundCheckpoint, str | None]:
+    """Look once more, when the files that were still changing can have settled."""
+    left = max(watch.settle_seconds)
+    num_changing = len(watch.settle_seconds)
+    print_note(
+        f"waiting {math.ceil(left)} s for the files of {num_changing} checkpoint{'s' * (num_changing > 1)} to settle"
+    )
+    time.sleep(left + MARGIN_SECONDS)
+    return watch.look()
 
 
 def _note_waiting(waiting: dict[FoundCheckpoint, str | None]) -> None:
@@ -164,13 +182,13 @@ def _note_other_folders(trajectory: Trajectory, folder: Path) -> None:
         )
 
 
-def _status(watch: Watch, num_waiting: int) -> AbstractContextManager[object]:
+def _status(watch: Watch, num_waiting: int, pause: float) -> AbstractContextManager[object]:
     """Return a line for a person who watches; nothing where the output goes to a file."""
     console = Console(stderr=True)
     if not console.is_terminal:
         return nullcontext()
     told = f"{len(watch.trajectory.points)} measured, {num_waiting} being written"
-    return console.status(f"{told}; next look in {watch.pace.poll_seconds} s, Ctrl-C ends")
+    return console.status(f"{told}; next look in {math.ceil(pause)} s, Ctrl-C ends")
 
 
 def _print_json(point: TrajectoryPoint) -> None:

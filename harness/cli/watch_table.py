@@ -1,16 +1,19 @@
-"""The tables of a trajectory: one row a checkpoint, a few tasks side by side."""
+"""The tables of a trajectory: one row a checkpoint, as many tasks side by side as fit."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
-from harness.cli.table import stdout_console
+from harness.cli.table import numbers_table, stdout_console
 from harness.schema import Estimate
 from harness.watch import Trajectory, TrajectoryPoint
 
-TASKS_PER_TABLE = 3
-"""Columns of scores that fit 100 characters; more tasks take more tables."""
+STEP_WIDTH = 16
+"""Where checkpoints are called longer than this, their names are folded."""
 
 
 def print_trajectory(trajectory: Trajectory, settings: set[str]) -> bool:
@@ -24,8 +27,8 @@ def print_trajectory(trajectory: Trajectory, settings: set[str]) -> bool:
         return False
     console = stdout_console()
     tasks = list(dict.fromkeys(task for point in points for task in point.tasks))
-    for start in range(0, len(tasks), TASKS_PER_TABLE):
-        console.print(_scores_table(points, tasks[start : start + TASKS_PER_TABLE]))
+    for table in trajectory_tables(points, tasks, console):
+        console.print(table)
     console.print(f"trajectory: {trajectory.path}", markup=False, highlight=False, soft_wrap=True)
     return not settings.issuperset(point.settings for point in trajectory.points)
 
@@ -36,18 +39,34 @@ def describe_point(point: TrajectoryPoint) -> str:
     return f"{point.checkpoint}: {scores}" + (f"; gate: {point.gate}" if point.gate else "")
 
 
+def trajectory_tables(points: list[TrajectoryPoint], tasks: list[str], console: Console) -> Iterator[Table]:
+    """Yield tables of all tasks in their order, each as wide as the console lets it be."""
+    while tasks:
+        count = len(tasks)
+        table = _scores_table(points, tasks)
+        while count > 1 and _width(table, console) > console.width:
+            count -= 1
+            table = _scores_table(points, tasks[:count])
+        yield table
+        tasks = tasks[count:]
+
+
+def _width(table: Table, console: Console) -> int:
+    """Return the columns that a table takes where it has all it wants."""
+    return Measurement.get(console, console.options.update(width=100_000), table).maximum
+
+
 def _scores_table(points: list[TrajectoryPoint], tasks: list[str]) -> Table:
     """Return a table whose last columns are the highest share over its tasks, so that none hides behind a mean."""
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("step", justify="right", no_wrap=True)
     has_gate = any(point.gate for point in points)
-    for name in (*tasks, "no answer", "truncated", *(["gate"] if has_gate else [])):
-        table.add_column(name, justify="right", no_wrap=True)
+    columns = (*map(escape, tasks), "no\nanswer", "truncated", *(["gate"] if has_gate else []))
+    table = numbers_table(["step"], columns)
+    table.columns[0].justify, table.columns[0].min_width, table.columns[0].max_width = "right", 4, STEP_WIDTH
     for point in points:
         name = point.checkpoint if point.step is None else str(point.step)
         scores = [_interval(point.tasks[task]) if task in point.tasks else "" for task in tasks]
         gate = [point.gate or ""] if has_gate else []
-        table.add_row(name, *scores, _most(point.no_answer, tasks), _most(point.truncated, tasks), *gate)
+        table.add_row(escape(name), *scores, _most(point.no_answer, tasks), _most(point.truncated, tasks), *gate)
     return table
 
 
@@ -57,4 +76,4 @@ def _most(shares: dict[str, float], tasks: Iterable[str]) -> str:
 
 
 def _interval(score: Estimate) -> str:
-    return f"{100 * score.value:.1f} ({100 * score.ci_low:.1f} – {100 * score.ci_high:.1f})"
+    return f"{100 * score.value:.1f} ({100 * score.ci_low:.1f}–{100 * score.ci_high:.1f})"

@@ -25,10 +25,10 @@ from harness.watch import (
     TrajectoryPoint,
     find_checkpoints,
     find_flaw,
-    is_older,
     make_point,
     rename_point,
     run_label,
+    seconds_to_age,
     settings_id,
     take_snapshot,
 )
@@ -68,11 +68,18 @@ class Watch:
     def __post_init__(self) -> None:
         self._settling = Settling(self.pace.settle_seconds)
         self._handled: dict[Path, Snapshot] = {}
+        self._unsettled: dict[Path, float] = {}
         self._last_spec: RunSpec | None = None
+
+    @property
+    def settle_seconds(self) -> list[float]:
+        """How long each checkpoint that was still changing at the last look has to be left alone to count as whole."""
+        return list(self._unsettled.values())
 
     def look(self) -> dict[FoundCheckpoint, str | None]:
         """Evaluate what is new and whole, in step order; return the others, with their flaw (None: still changing)."""
         waiting: dict[FoundCheckpoint, str | None] = {}
+        self._unsettled = {}
         for found in find_checkpoints(self.folder):
             snapshot = take_snapshot(found.path)
             if not snapshot:
@@ -91,9 +98,12 @@ class Watch:
         return waiting
 
     def _is_settled(self, path: Path, snapshot: Snapshot) -> bool:
-        # a single look has only the file system's clock to go by; a watch, which looks again, does not rely on it
-        is_old = self.pace.once and is_older(snapshot, self.pace.settle_seconds, time.time())
-        return self._settling.is_settled(path, snapshot, time.monotonic()) or is_old
+        # the file system's clock spares what was written long ago a wait; where it runs ahead, a second look decides
+        left = seconds_to_age(snapshot, self.pace.settle_seconds, time.time())
+        if self._settling.is_settled(path, snapshot, time.monotonic()) or left == 0:
+            return True
+        self._unsettled[path] = left
+        return False
 
     def _is_last(self, found: FoundCheckpoint) -> bool:
         is_late = self.until is not None and found.step is not None and found.step >= self.until

@@ -1,14 +1,18 @@
 """`harness elicit` end to end on the shipped checkpoint."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from harness.schema import RunRecord
+from harness.cli.elicit import elicitation_table
+from harness.schema import STYLES, Elicitation, RunRecord, StyleChoice, TaskElicitation
 from harness.store import read_elicitation, read_run
+from tests.cli.test_eval import full_score
 from tests.tiny_model import build_tiny_checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
@@ -61,7 +65,7 @@ def test_a_rerun_changes_nothing_and_prints_the_table(runs: Path, run_harness: R
     code, out, err = run_harness(*COMMAND, "--out", str(runs))
     assert (code, err) == (0, "")
     assert before == {name: (elicited(runs) / name).read_bytes() for name in FILES}
-    for text in ("chat (plain)", "few_shot", "chosen for the halves", "best in-sample", "biased upwards", "lab_code"):
+    for text in ("(plain)", "few_shot", "chosen", "* best in-sample", "biased upwards", "lab_code"):
         assert text in out
     assert f"--elicited {elicited(runs)}" in out
 
@@ -110,6 +114,35 @@ def test_some_styles_only(tmp_path: Path, run_harness: Run) -> None:
     code, out, _ = run_harness(*command, "--styles", "standard")
     assert code == 0
     assert "lab_math: only one style to choose from" in out
+
+
+def test_one_example_is_not_cross_fitted(tmp_path: Path, run_harness: Run) -> None:
+    """An empty half chooses nothing, and that is said."""
+    command = ["elicit", "--ckpt", "lab/base", "--task", "lab_math", "--limit", "1", "--out", str(tmp_path)]
+    code, out, _ = run_harness(*command, "--styles", "standard,completion")
+    assert code == 0
+    assert "lab_math: one half has no examples" in out
+    assert "nothing was cross-fitted: the score is that of the first style, completion" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits(width: int) -> None:
+    """All styles, two choices and figures of full width; names are folded, no number is cut."""
+    halves = tuple(StyleChoice(style=style, num_examples=9, scores={}) for style in ("completion", "few_shot"))
+    scores = dict.fromkeys(STYLES, full_score())
+    tasks = [
+        TaskElicitation(task=task, scores=scores, halves=(halves[0], halves[1]), score=full_score())
+        for task in ("humaneval_plus", "lab_math")
+    ]
+    record = Elicitation(spec_id="", plain="chat", runs=dict.fromkeys(STYLES, ""), tasks=tuple(tasks))
+    console = Console(width=width, file=io.StringIO())
+    console.print(elicitation_table(record))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert (text.count("100.0 – 100.0"), text.count("100.0*"), text.count("95% interval")) == (2, 2, 1)
+    for header in ("chat", "(plain)", "completion", "few_shot", "standard", "chosen", "elicited"):
+        assert header in text
 
 
 def test_without_a_template_chat_is_left_out(tmp_path: Path, run_harness: Run) -> None:

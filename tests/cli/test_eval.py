@@ -1,5 +1,6 @@
 """`harness eval` end to end with the scripted engine: real tasks, real scorers, no model."""
 
+import io
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from harness.schema import Generation, RunRecord, Score
+from harness.cli.progress import TerminalProgress
+from harness.cli.table import scores_table
+from harness.schema import Estimate, Generation, RequestKey, RunRecord, Score, TaskSummary
 from harness.store import read_lines
 from tasks.registry import TASKS
 
@@ -133,8 +137,76 @@ def test_output_is_quiet_and_whole_in_a_pipe(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "…" not in done.stdout
-    for column in ("interval", "no answer", "truncated", "timeout", "error", "seconds"):
+    for column in ("95%", "interval", "answer", "truncated", "accuracy"):
         assert column in done.stdout
+    assert "timeout" not in done.stdout, "a column of zeros is left out"
+
+
+def full_score(level: float = 0.95) -> Estimate:
+    """Return a score whose figures are as wide as they get."""
+    return Estimate(
+        value=1.0, stderr=0.0, ci_low=1.0, ci_high=1.0, level=level, method="t", num_examples=1319, num_clusters=1319
+    )
+
+
+def make_summary(task: str, metric: str, num_timeout: int = 0, num_error: int = 0) -> TaskSummary:
+    """Return a summary with large counts."""
+    return TaskSummary(
+        task=task,
+        version="1",
+        suite="math",
+        metric=metric,
+        score=full_score(0.9999),
+        other_metrics={"base": full_score(0.9999)},
+        num_examples=1319,
+        num_generations=64,
+        num_planned=84416,
+        num_scored=0,
+        num_no_answer=84416,
+        num_timeout=num_timeout,
+        num_error=num_error,
+        num_truncated=84416,
+        num_finish_unknown=0,
+        num_completion_tokens=None,
+        seconds=123456.7,
+    )
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize(("num_timeout", "num_error"), [(0, 0), (1234, 12345)])
+def test_the_table_fits(tmp_path: Path, run_harness: Run, width: int, num_timeout: int, num_error: int) -> None:
+    """No number is cut, whatever columns there are; names are folded; timeouts and errors stand where there are any."""
+    command = ["eval", "--ckpt", "scripted:mixed", "--task", "lab_math", "--limit", "9", "--out", str(tmp_path)]
+    record = msgspec.json.decode(run_harness(*command, "--json")[1], type=RunRecord)
+    tasks = (
+        make_summary("humaneval_plus", "avg@64 plus", num_timeout, num_error),
+        make_summary("ifeval", "avg@64 prompt_strict"),
+    )
+    console = Console(width=width, file=io.StringIO())
+    console.print(scores_table(msgspec.structs.replace(record, tasks=tasks)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert (text.count("100.0 – 100.0"), text.count("84416"), text.count("99.99%")) == (4, 4, 1)
+    assert ("timeout" in text, "12345" in text) == (bool(num_timeout), bool(num_error))
+
+
+def test_progress_fits_80_columns() -> None:
+    """With five digits everywhere and the longest name: nothing is cut."""
+    console = Console(width=80, file=io.StringIO())
+    key = RequestKey(task="humaneval_plus", example_id="1", index=0)
+    with TerminalProgress(console) as progress:
+        progress.start("humaneval_plus", 10000, 9998, 9998, 9998.0)
+        for _ in range(2):
+            progress.generated(Generation(key=key, text="", finish_reason="stop", num_prompt_tokens=None,
+                                          num_completion_tokens=None, seconds=0.0))  # fmt: skip
+            progress.scored(Score(key=key, value=1.0, outcome="scored", answer=None, scorer="s@1"))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    (line,) = (line for line in text.splitlines() if line.strip())
+    assert len(line) <= 78, "times of an hour and more take two further columns"
+    assert "…" not in line
+    for part in ("humaneval_plus", "10000/10000", "score 100.0 (10000 scored)"):
+        assert part in line
 
 
 def test_an_interrupt_ends_in_one_line_and_can_be_resumed(tmp_path: Path) -> None:

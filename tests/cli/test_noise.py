@@ -1,12 +1,15 @@
 """`harness noise` end to end: repeats are ordinary runs, resumable; existing runs are taken as well."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from harness.cli import noise
 from harness.findings import NoiseReport
 from harness.schema import RunSpec
 
@@ -40,7 +43,7 @@ def test_repeats_are_runs_under_other_seeds(runs: Path, run_harness: Run) -> Non
 
 
 def test_the_report_is_printed_and_given_as_json(runs: Path, run_harness: Run) -> None:
-    """--runs of the label's folder says the same as making them; the table fits 100 columns."""
+    """--runs of the label's folder says the same as making them."""
     _, made, _ = run_harness("noise", *LAB, "--repeats", "2", "--json")
     _, taken, _ = run_harness("noise", "--runs", "runs/lab-base", "--json")
     report = msgspec.json.decode(made, type=NoiseReport)
@@ -50,9 +53,45 @@ def test_the_report_is_printed_and_given_as_json(runs: Path, run_harness: Run) -
     assert report.tasks[0].expected_sd > 0
     code, out, _ = run_harness("noise", "--runs", "runs/lab-base")
     assert code == 0
-    assert max(len(line) for line in out.splitlines()) <= 100
-    for word in ("SD by sampling", "flips", "limit", "overall", "lab_math"):
+    for word in ("SD by", "flips", "limit", "overall", "lab_math"):
         assert word in out
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits(runs: Path, run_harness: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Figures of their full width; the legend is wrapped by the terminal alone, and the level keeps its digits."""
+    _, out, _ = run_harness("noise", *LAB, "--repeats", "2", "--json", "--level", "0.9999")
+    report = msgspec.json.decode(out, type=NoiseReport)
+    wide = {"scores": (1.0, 1.0), "mean": 1.0, "sd": 0.1234, "expected_sd": 0.1234, "limit": 0.1234, "flip_rate": 1.0}
+    task = msgspec.structs.replace(
+        report.tasks[0], task="humaneval_plus", num_examples=1319, num_generations=64, **wide
+    )
+    console = Console(width=width, file=io.StringIO())
+    monkeypatch.setattr(noise, "stdout_console", lambda: console)
+    noise.print_noise(msgspec.structs.replace(report, tasks=(task, report.tasks[1])))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "100.0–100.0 12.34" in " ".join(text.split())
+    assert "99.99% interval" in " ".join(text.split())
+    legend = text[text.index("limit: half width") :].splitlines()
+    assert all(len(line) > width - 20 for line in legend[:2]), "no line of the legend ends early"
+
+
+def test_runs_are_taken_for_some_tasks(runs: Path, run_harness: Run) -> None:
+    """--task and --suite select from --runs; runs that differ in other tasks are repeats then."""
+    run_harness("noise", *LAB, "--repeats", "2")
+    _, out, _ = run_harness("noise", "--runs", "runs/lab-base", "--task", "lab_math", "--json")
+    report = msgspec.json.decode(out, type=NoiseReport)
+    assert ([task.task for task in report.tasks], report.averages) == (["lab_math"], ())
+    alone = ["--ckpt", "lab/base", "--task", "lab_math", "--limit", "6", "--preset", "avg@8"]
+    run_harness("eval", *alone, "--set", "sampling.seed=2")
+    assert run_harness("noise", "--runs", "runs/lab-base")[0] == 3
+    _, out, _ = run_harness("noise", "--runs", "runs/lab-base", "--suite", "lab-math", "--json")
+    assert len(msgspec.json.decode(out, type=NoiseReport).runs) == 3
+    code, _, err = run_harness("noise", "--runs", "runs/lab-base", "--task", "lab_math,gsm8k")
+    assert code == 3
+    assert "has no gsm8k; it has lab_" in err
 
 
 def test_greedy_repeats_agree_and_say_so(runs: Path, run_harness: Run) -> None:
@@ -103,12 +142,15 @@ def test_runs_with_errors_are_refused_or_measured_without_them(runs: Path, run_h
 
 
 BAD = [
-    (["noise"], "give either --ckpt X"),
+    (["noise"], "or --runs RUN: two runs or more, or the folder of a label that has them"),
     (["noise", "--ckpt", "lab/base", "--runs", "runs/x"], "give either --ckpt X"),
     (["noise", "--ckpt", "lab/base"], "no task was named"),
     (["noise", "--ckpt", "lab/base", "--task", "lab_math", "--repeats", "1"], "x>=2"),
     (["noise", "--ckpt", "lab/base", "--task", "lab_math", "--level", "1"], "--level 1"),
     (["noise", "--ckpt", "lab/base", "--task", "lab_math", "--level", "nan"], "--level nan"),
+    (["noise", "--ckpt", "lab/base", "--task", "lab_math", "--level", "0.99999999"], "from 0.5 to 0.9999"),
+    (["noise", "--runs", "x", "--repeats", "5", "--limit", "3", "--set", "limit=3"], "--repeats, --limit, --set would"),
+    (["noise", "--runs", "x", "--no-enable-thinking"], "--enable-thinking would change nothing"),
     (["noise", "--runs", "nowhere"], "nowhere is neither a run directory nor"),
 ]
 

@@ -1,11 +1,14 @@
 """`harness plan` end to end: with no pilot, one and two; the figures are readable and their assumptions stand below."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from harness.cli import plan
 from harness.cli.main import main
 from tests.cli.test_eval import replay_file
 
@@ -72,12 +75,34 @@ def test_tasks_without_a_pilot_stand_beside_those_with_one(pilots: Path, run_har
     assert "(worst case, no pilot)" in out
 
 
-def test_a_pilot_without_variance_plans_nothing(pilots: Path, run_harness: Run) -> None:
-    """All wrong: one line that says so, no figure."""
-    code, out, _ = run_harness("plan", "--mde", "3", "--pilot", str(pilots / "wrong"))
+@pytest.mark.parametrize("extra", [[], ["--json"]])
+def test_a_pilot_without_variance_plans_nothing(pilots: Path, run_harness: Run, extra: list[str]) -> None:
+    """All wrong: one line that says so, no figure, and the exit code of what could not run."""
+    code, out, err = run_harness("plan", "--mde", "3", "--pilot", str(pilots / "wrong"), *extra)
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "nothing can be planned: lab_math: no variance was seen in it (all right, all wrong" in err
+
+
+def test_what_can_be_planned_stands_beside_what_cannot(pilots: Path, run_harness: Run) -> None:
+    """A line says so of the one task, and the exit code is 0."""
+    arguments = ["--mde", "3", "--pilot", str(pilots / "wrong"), "--task", "lab_math,gsm8k"]
+    code, out, _ = run_harness("plan", *arguments)
     assert code == 0
-    assert "lab_math: nothing can be planned: no variance was seen in it (all right, all wrong" in out
-    assert "k = 1" not in out.splitlines()[1]
+    assert "lab_math: nothing can be planned: no variance was seen in it" in out
+    assert "gsm8k: enough at k = 1" in out or "gsm8k: not with its 1,319 examples" in out
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits(pilots: Path, run_harness: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Five counts of generations with large figures: words are folded, no number is cut."""
+    console = Console(width=width, file=io.StringIO())
+    monkeypatch.setattr(plan, "stdout_console", lambda: console)
+    arguments = ["--mde", "0.5", "--pilot", str(pilots / "base"), "--power", "0.9999"]
+    assert run_harness("plan", *arguments)[0] == 0
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "k = 64" in text
 
 
 def test_the_plan_is_given_as_json(pilots: Path, run_harness: Run) -> None:
@@ -95,7 +120,8 @@ def test_clustered_examples_are_planned_with_a_warning(data_dir: Path, tmp_path:
     """Minerva's sub-problems share preambles; the plan says that it takes them as independent."""
     evaluate = ["eval", "--ckpt", "lab/base", "--task", "minerva_math", "--limit", "6", "--out", str(tmp_path)]
     assert run_harness(*evaluate, "--set", "sampling.max_tokens=4")[0] == 0
-    code, out, _ = run_harness("plan", "--mde", "3", "--pilot", str(tmp_path / "lab-base"))
+    arguments = ["--mde", "3", "--pilot", str(tmp_path / "lab-base"), "--task", "minerva_math,gsm8k"]
+    code, out, _ = run_harness("plan", *arguments)
     assert code == 0
     assert "minerva_math: examples share sources but are planned as if independent" in out
 
@@ -107,6 +133,8 @@ BAD = [
     (["--mde", "nan"], "--mde nan: expected"),
     (["--mde", "3", "--power", "1"], "--power 1: expected"),
     (["--mde", "3", "--level", "nan"], "--level nan: expected"),
+    (["--mde", "3", "--level", "95"], "from 0.5 to 0.9999, e.g. 0.95"),
+    (["--mde", "3", "--power", "80"], "from 0.5 to 0.9999, e.g. 0.8"),
     (["--mde", "3", "--correlation", "1"], "--correlation 1: expected"),
     (["--mde", "3"], "no task was named"),
     ([], "Missing option '--mde'"),

@@ -1,5 +1,6 @@
 """`harness watch` end to end on a tiny model: nothing is missed, measured twice, or measured half-written."""
 
+import io
 import json
 import os
 import shutil
@@ -12,9 +13,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from harness.cli.watch_table import trajectory_tables
 from harness.store import read_lines
 from harness.watch import TrajectoryPoint
+from tests.cli.test_eval import full_score
 from tests.tiny_model import build_tiny_checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
@@ -58,7 +62,7 @@ def test_checkpoints_are_measured_once_and_in_order(training: Callable[..., Path
     training("checkpoint-100")
     code, out, err = run_harness("watch", "training", *QUICK, "--once")
     assert (code, err) == (0, "")
-    assert out.count("lab_math 0.0 (0.0 – 49.0)") == 1
+    assert out.count("lab_math 0.0 (0.0–49.0)") == 1
     assert [point.step for point in points()] == [9, 10, 100]
     for point in points():
         (session,) = (Path("runs") / point.run / "sessions.jsonl").read_text().splitlines()
@@ -150,12 +154,24 @@ def test_one_look_leaves_half_written_weights_for_the_next(training: Callable[..
 
 
 def test_new_files_wait_until_they_have_settled(training: Callable[..., Path], run_harness: Run) -> None:
-    """With --once: two looks, --settle seconds apart."""
-    training("step_1")
+    """With --once: a second look when they can have settled; the wait is announced."""
     started = time.monotonic()
-    assert run_harness("watch", "training", *QUICK[:-1], "2", "--once")[0] == 0
+    training("step_1")
+    code, _, err = run_harness("watch", "training", *QUICK[:-1], "2", "--once")
+    assert (code, err) == (0, "waiting 2 s for the files of 1 checkpoint to settle\n")
     assert time.monotonic() - started > 2
     assert len(points()) == 1
+
+
+def test_a_watch_looks_again_as_soon_as_files_can_have_settled(training: Callable[..., Path], run_harness: Run) -> None:
+    """Not after the whole of --poll; a checkpoint that settled long ago is measured at the first look."""
+    training("step_1")
+    time.sleep(1)
+    started = time.monotonic()
+    training("step_2")
+    assert run_harness("watch", "training", *QUICK[:-1], "1", "--poll", "600", "--until", "2")[0] == 0
+    assert 1 < time.monotonic() - started < 60
+    assert [point.step for point in points()] == [1, 2]
 
 
 def test_a_broken_checkpoint_does_not_stop_the_others(training: Callable[..., Path], run_harness: Run) -> None:
@@ -227,13 +243,34 @@ def test_the_watch_ends_at_a_step(training: Callable[..., Path], run_harness: Ru
     assert [point.step for point in points()] == [100, 200]
 
 
-def test_the_table_is_readable_at_100_columns(training: Callable[..., Path], run_harness: Run) -> None:
-    """Three tasks with their intervals and outcomes."""
-    training("checkpoint-1000")
-    _, out, _ = run_harness("watch", "training", *QUICK, "--suite", "lab", "--once")
-    table = out[out.index("step") :].splitlines()
-    assert max(len(line) for line in table) <= 100
-    assert "1000" in table[2]
+@pytest.mark.parametrize(("width", "num_tables"), [(80, 5), (100, 3), (300, 1)])
+def test_the_tables_fit(width: int, num_tables: int) -> None:
+    """Five tasks with wide figures and a gate: as many side by side as fit, names folded, no number cut."""
+    tasks = ["gsm8k", "lab_math", "minerva_math", "humaneval_plus", "ifeval"]
+    point = TrajectoryPoint(
+        checkpoint="final-model-averaged-over-5",
+        step=None,
+        path="",
+        weights="",
+        run="",
+        spec_id="",
+        settings="",
+        finished_at="",
+        tasks=dict.fromkeys(tasks, full_score()),
+        truncated=dict.fromkeys(tasks, 1.0),
+        no_answer=dict.fromkeys(tasks, 1.0),
+        gate="inconclusive",
+    )
+    console = Console(width=width, file=io.StringIO())
+    tables = list(trajectory_tables([point], tasks, console))
+    for table in tables:
+        console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert len(tables) == num_tables
+    assert text.count("100.0 (100.0–100.0)") == 5
+    assert text.count("inconclusive") == num_tables
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
 
 
 def test_a_gate_judges_each_checkpoint(training: Callable[..., Path], run_harness: Run) -> None:
@@ -245,7 +282,7 @@ def test_a_gate_judges_each_checkpoint(training: Callable[..., Path], run_harnes
     code, out, err = run_harness("watch", "training", *QUICK, "--once", *baseline)
     assert code == 2, "four examples are too few for a pass"
     assert "step_2: inconclusive in lab_math" in err
-    assert "step_2: lab_math 0.0 (0.0 – 49.0); gate: inconclusive" in out
+    assert "step_2: lab_math 0.0 (0.0–49.0); gate: inconclusive" in out
     judged = points()
     assert [(point.step, point.gate) for point in judged[2:]] == [(1, "inconclusive"), (2, "inconclusive")]
     assert len({point.run for point in judged}) == 2, "nothing was measured again"
