@@ -23,12 +23,12 @@ class Average:
     @property
     def base(self) -> Estimate:
         """Average score of the base."""
-        return self._estimate(lambda c: c.comparison.base.score, lambda c: c.base.score_draws)
+        return self._estimate(lambda c: c.comparison.base.score, lambda c: c.base.score_draws, (0.0, 1.0))
 
     @property
     def candidate(self) -> Estimate:
         """Average score of the candidate."""
-        return self._estimate(lambda c: c.comparison.candidate.score, lambda c: c.candidate.score_draws)
+        return self._estimate(lambda c: c.comparison.candidate.score, lambda c: c.candidate.score_draws, (0.0, 1.0))
 
     @property
     def difference(self) -> Estimate:
@@ -54,11 +54,17 @@ class Average:
         """Return the weighted average of something resampled, shape (B,)."""
         return np.stack([read(contrast) for contrast in self.members], axis=1) @ self.weights
 
-    def _estimate(self, value: Callable[[Contrast], Estimate], draws: Callable[[Contrast], Floats]) -> Estimate:
+    def _estimate(
+        self,
+        value: Callable[[Contrast], Estimate],
+        draws: Callable[[Contrast], Floats],
+        bounds: tuple[float, float] = (-1.0, 1.0),
+    ) -> Estimate:
         if len(self.members) == 1:  # an average of one task is that task, and keeps its better interval
             return value(self.members[0])
         columns = np.stack([draws(contrast) for contrast in self.members], axis=1)
-        return estimate_average([value(contrast) for contrast in self.members], columns, self.level, self.weights)
+        estimates = [value(contrast) for contrast in self.members]
+        return estimate_average(estimates, columns, self.level, self.weights, bounds)
 
 
 def average_over(contrasts: Sequence[Contrast], suites: Collection[str], overall: Overall, level: float) -> Average:

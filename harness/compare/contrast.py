@@ -13,11 +13,11 @@ from harness.compare.sample import CELLS, CELLS_UNKNOWN, CellMeans, cell_columns
 from harness.findings import Arm, Cell, Coverage, Decomposition, Outcomes, TaskComparison
 from harness.pairing import PairedTask
 from harness.schema import Estimate
-from harness.stats.average import NO_VARIANCE, stretched_interval
+from harness.stats.average import stretched_interval
 from harness.stats.decompose import Parts, decompose
-from harness.stats.estimate import Floats, estimate_mean
+from harness.stats.estimate import NO_VARIANCE, Floats, estimate_mean
 from harness.stats.paired import difference_p_value, estimate_difference
-from harness.stats.power import detectable_by_mcnemar, minimum_detectable_difference
+from harness.stats.power import detectable_by_mcnemar, detectable_by_sign_flip
 from harness.stats.skew import cluster_degrees, skewed_arms
 from harness.stats.tango import agreement_interval
 from harness.verdicts import Ints, TaskVerdicts
@@ -108,7 +108,8 @@ def contrast_task(
 def _detectable(pair: PairedTask, difference: Estimate) -> float:
     if pair.is_single_binary and pair.clusters is None:
         return detectable_by_mcnemar(int(np.count_nonzero(pair.differences)), pair.num_examples, difference.level)
-    return minimum_detectable_difference(difference.stderr, difference.num_clusters, difference.level)
+    degrees = cluster_degrees(np.bincount(_units(pair)).astype(np.float64))
+    return detectable_by_sign_flip(difference.stderr, degrees, difference.num_clusters, difference.level)
 
 
 def _arm(pair: PairedTask, side: TaskVerdicts, level: float) -> Arm:
@@ -214,8 +215,8 @@ def _estimate_part(value: float, draws: Floats, without: Floats, units: Ints, le
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(-1.0, low),
-        ci_high=min(1.0, high),
+        ci_low=float(np.clip(low, -1, 1)),
+        ci_high=float(np.clip(high, -1, 1)),
         level=level,
         method=method,
         num_examples=len(units),

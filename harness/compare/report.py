@@ -21,7 +21,7 @@ from harness.stats.domains import Overall
 from harness.stats.estimate import Floats
 from harness.stats.multiple import holm
 from harness.stats.paired import pooled_p_value
-from harness.stats.power import minimum_detectable_difference
+from harness.stats.power import detectable_by_sign_flip
 from harness.stats.repeats import estimate_iqm, estimate_iqm_difference, spread
 from harness.verdicts import TaskVerdicts
 
@@ -277,10 +277,8 @@ def _average_comparison(
 
 
 def _detectable(average: Average, level: float) -> float:
-    stderr, degrees = average.analytic
-    if math.isnan(degrees):
-        return math.nan
-    return minimum_detectable_difference(stderr, max(2, math.floor(degrees + 1e-9) + 1), level)
+    num_units = sum(contrast.comparison.difference.num_clusters for contrast in average.members)
+    return detectable_by_sign_flip(*average.analytic, num_units, level)
 
 
 def _adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:

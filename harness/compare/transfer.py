@@ -12,9 +12,9 @@ from harness.compare.sample import CellMeans
 from harness.errors import UsageError
 from harness.findings import Ratio, Transfer
 from harness.schema import Estimate
-from harness.stats.average import NO_VARIANCE, quiet_variance
+from harness.stats.average import quiet_variance
 from harness.stats.domains import Overall
-from harness.stats.estimate import Floats
+from harness.stats.estimate import NO_VARIANCE, Floats
 from harness.stats.resample import percentile_interval
 from harness.stats.tango import agreement_interval
 from harness.stats.transfer import (
@@ -25,6 +25,9 @@ from harness.stats.transfer import (
     transfer_ratio,
     transferability_index,
 )
+
+FEW_DIFFERENT = 10
+"""With fewer examples that differ, resampling a task does not show how far its change may be off."""
 
 
 def find_trained(given: Iterable[str], suites: Collection[str]) -> tuple[str, ...]:
@@ -169,13 +172,26 @@ def _transferability(
         )
         for drawn in (False, True)
     )
-    sizes = {suite: len(group) for suite, group in zip(untrained, groups[1:], strict=True)}
-    return {
-        suite: _index(float(values[place]), draws[:, place], contrasts, level)
-        if min(sizes[suite], len(groups[0])) > 1
-        else Ratio(estimate=_nothing(level), reason="the index needs at least two tasks in each domain")
-        for place, suite in enumerate(untrained, 1)
-    }
+    found = {}
+    for place, suite in enumerate(untrained, 1):
+        obstacle = _index_obstacle([groups[0], groups[place]])
+        ratio = Ratio(estimate=_nothing(level), reason=obstacle)
+        found[suite] = ratio if obstacle else _index(float(values[place]), draws[:, place], contrasts, level)
+    return found
+
+
+def _index_obstacle(groups: Sequence[Sequence[Contrast]]) -> str | None:
+    """Say why resampling cannot tell how sure the index is; None where it can."""
+    if min(len(group) for group in groups) < 2:
+        return "the index needs at least two tasks in each domain"
+    members = [contrast for group in groups for contrast in group]
+    few = [c.comparison.task for c in members if np.count_nonzero(c.pair.differences) < FEW_DIFFERENT]
+    if few:
+        return (
+            f"fewer than {FEW_DIFFERENT} examples of {', '.join(few)} differ, and the index would take them for exact"
+        )
+    alone = [c.comparison.task for c in members if c.comparison.difference.num_clusters < 2]
+    return f"{', '.join(alone)} is one cluster" if alone else None
 
 
 def _trained_obstacle(contrasts: Sequence[Contrast], trained_on: Collection[str], level: float) -> str | None:

@@ -198,8 +198,8 @@ def _average(differences: Sequence[Estimate], level: float) -> Estimate:
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(-1.0, value - half),
-        ci_high=min(1.0, value + half),
+        ci_low=float(np.clip(value - half, -1, 1)),
+        ci_high=float(np.clip(value + half, -1, 1)),
         level=level,
         method="t, Satterthwaite" if not math.isnan(half) else "undefined: a task with one example",
         num_examples=sum(estimate.num_examples for estimate in differences),

@@ -8,22 +8,23 @@ from typing import Literal
 import numpy as np
 
 from harness.schema import Estimate
-from harness.stats.estimate import Floats
+from harness.stats.estimate import NO_VARIANCE, Floats
 from harness.stats.resample import percentile_interval
-
-NO_VARIANCE = 1e-12
-"""A standard error below this is 0 up to rounding: all examples of the task agreed."""
+from harness.stats.skew import lengthened_arms
 
 
 def estimate_average(
-    tasks: Sequence[Estimate], draws: Floats, level: float = 0.95, weights: Floats | None = None
+    tasks: Sequence[Estimate],
+    draws: Floats,
+    level: float = 0.95,
+    weights: Floats | None = None,
+    bounds: tuple[float, float] = (-1.0, 1.0),
 ) -> Estimate:
     """Estimate Σ w_t θ_t over tasks whose examples were resampled independently of one another.
 
     Tasks are fixed (the average is about these tasks, not about tasks in general); examples within each are the
-    sample. Standard error: standard deviation of Σ w_t draws_t. Interval: their percentiles, with the arms stretched by
-    t/z for the degrees of freedom of `effective_stderr`: percentiles alone miss too often where tasks are small (a task
-    of 5 examples beside one of 500: 86 % instead of 95 %; cf. Hesterberg 2015, Am. Stat. 69:371).
+    sample. Standard error: standard deviation of Σ w_t draws_t. Interval: `stretched_interval` for the degrees of
+    freedom of `effective_stderr`.
 
     A task in which no variance was seen has equal draws and would pass for known exactly. Its own conservative
     interval [l_t, u_t] is joined to the bootstrap's [l, u] by the square-and-add rule MOVER (Zou & Donner 2008,
@@ -35,6 +36,7 @@ def estimate_average(
         draws: shape (B, T), resampled values of the tasks, column by column.
         level: coverage of the interval.
         weights: shape (T,), positive or zero; None means 1/T each.
+        bounds: what the average can be at least and at most; the interval is clipped to it.
 
     Returns:
         The estimate. No tasks, or any task without a value: all nan, since an average over fewer tasks would be
@@ -47,7 +49,9 @@ def estimate_average(
     assert draws.shape[1:] == (len(tasks),), (draws.shape, len(tasks))
     value = float(sum(w * task.value for w, task in zip(weights, tasks, strict=True)))
     if any(math.isnan(task.stderr) for task in tasks):
-        return _estimate((value, math.nan, math.nan, math.nan), level, "undefined: a task with one example", tasks)
+        return _estimate(
+            (value, math.nan, math.nan, math.nan), level, "undefined: a task with one example or cluster", tasks
+        )
     averages = draws @ weights
     low, high = stretched_interval(value, averages, effective_stderr(tasks, weights)[1], level)
     quiet = [(w, task) for w, task in zip(weights, tasks, strict=True) if task.stderr < NO_VARIANCE]
@@ -57,21 +61,32 @@ def estimate_average(
         low = value - math.hypot(value - low, *(w * (task.value - task.ci_low) for w, task in quiet))
         high = value + math.hypot(high - value, *(w * (task.ci_high - task.value) for w, task in quiet))
         method = f"bootstrap, MOVER (no variance seen in: {len(quiet)} task{'s' if len(quiet) > 1 else ''})"
+    low, high = (float(end) for end in np.clip([low, high], *bounds))
     return _estimate((value, float(averages.std(ddof=1)), low, high), level, method, tasks)
 
 
 def stretched_interval(value: float, draws: Floats, degrees: float, level: float) -> tuple[float, float]:
-    """Return the percentile interval of draws, shape (B,), with its arms about `value` stretched by t/z.
+    """Return an interval from bootstrap draws, shape (B,), that keeps its level for small and for skewed samples.
 
-    Degrees of freedom that are nan leave it as it is.
+    Percentiles alone miss too often where samples are small (a task of 5 examples beside one of 500: 86 % instead of
+    95 %; cf. Hesterberg 2015, Am. Stat. 69:371) or skewed (two hard tasks, most examples unsolved: 91 %). So their arms
+    about `value` are stretched by t/z, and are at least as long as harness.stats.skew asks for; the skewness of the
+    draws of a mean is that of its units over √G. Degrees of freedom that are nan leave the percentiles as they are.
     """
     from scipy.special import stdtrit
+    from scipy.stats import skew
 
     low, high = (float(end) for end in percentile_interval(draws, level))
-    if math.isnan(degrees):
+    spread = float(draws.std(ddof=1))
+    if math.isnan(degrees) or math.isnan(low) or spread < NO_VARIANCE:
         return low, high
-    stretch = float(stdtrit(degrees, 0.5 + level / 2)) / NormalDist().inv_cdf(0.5 + level / 2)
-    return value - stretch * (value - low), value + stretch * (high - value)
+    quantile = float(stdtrit(degrees, 0.5 + level / 2))
+    stretch = quantile / NormalDist().inv_cdf(0.5 + level / 2)
+    below, above = lengthened_arms(quantile, float(skew(draws)))
+    return (
+        value - max(stretch * max(0.0, value - low), below * spread),
+        value + max(stretch * max(0.0, high - value), above * spread),
+    )
 
 
 def quiet_variance(task: Estimate) -> float:

@@ -12,6 +12,9 @@ from harness.stats.skew import cluster_degrees, skewed_arms
 
 Floats = NDArray[np.float64]
 
+NO_VARIANCE = 1e-9
+"""A standard error below this is 0 up to rounding: all units agreed. No score in use is finer than 1e-6."""
+
 
 def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | None, level: float = 0.95) -> Estimate:
     """Estimate the mean verdict from per-example sums and counts.
@@ -55,7 +58,7 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
         low, high, method = *wilson_interval(value, num_examples, level), "wilson"
     elif num_clusters == 1:
         low, high, method = math.nan, math.nan, "undefined: one cluster"
-    elif stderr < 1e-12:
+    elif stderr < NO_VARIANCE:
         low, high, method = *wilson_interval(value, num_clusters, level), "wilson (no variance seen)"
     else:
         degrees = cluster_degrees(np.bincount(groups, weights=counts).astype(np.float64))

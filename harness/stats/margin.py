@@ -88,7 +88,7 @@ def _unit_totals(differences: Floats, clusters: Clusters) -> Floats:
 def _skew_adjusted(plain: Estimate, totals: Floats, degrees: float, margin: float) -> tuple[Estimate, float, float]:
     from scipy.special import stdtr, stdtrit
 
-    u = skewness_factor(totals)
+    u = skewness_factor(totals, degrees)
     statistic = transform((plain.value + margin) / plain.stderr, u)
     quantile = float(stdtrit(degrees, 0.5 + plain.level / 2))
     estimate = msgspec.structs.replace(

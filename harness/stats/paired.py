@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.schema import Estimate
-from harness.stats.estimate import Floats
+from harness.stats.estimate import NO_VARIANCE, Floats
 from harness.stats.skew import cluster_degrees, skewed_arms
 from harness.stats.tango import agreement_interval, agreement_statistic, tango_interval, tango_statistic
 
@@ -232,7 +232,7 @@ def _pair(base: Floats, candidate: Floats, clusters: Clusters, single_binary: bo
     stderr = math.nan
     if num_units > 1:
         stderr = math.sqrt(num_units / (num_units - 1) * float(residuals @ residuals)) / num_examples
-        stderr = 0.0 if stderr < 1e-12 else stderr  # rounding of equal numbers is not variance
+        stderr = 0.0 if stderr < NO_VARIANCE else stderr  # rounding of equal numbers is not variance
     return _Pairs(
         value=value,
         stderr=stderr,

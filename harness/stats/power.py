@@ -11,10 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from harness.stats.estimate import Floats
-
-_NO_VARIANCE = 1e-12
-"""A standard error below this is rounding: no variance was seen, which is no evidence that there is none."""
+from harness.stats.estimate import NO_VARIANCE, Floats
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def minimum_detectable_difference(stderr: float, num_clusters: int, level: float
         The difference, in the units of stderr; nan for fewer than two units, where stderr is nan or 0, and for two
         units at a level above 0.9999 (SciPy cannot evaluate that noncentral t).
     """
-    if num_clusters < 2 or not stderr > _NO_VARIANCE or (num_clusters == 2 and level > 0.9999):
+    if num_clusters < 2 or not stderr > NO_VARIANCE or (num_clusters == 2 and level > 0.9999):
         return math.nan
     from scipy.optimize import brentq
 
@@ -63,6 +60,24 @@ def minimum_detectable_difference(stderr: float, num_clusters: int, level: float
     while gap(high) < 0:
         high *= 2
     return float(brentq(gap, 0.0, high)) * stderr * math.sqrt(num_clusters)
+
+
+def detectable_by_sign_flip(
+    stderr: float, degrees: float, num_units: int, level: float = 0.95, power: float = 0.8
+) -> float:
+    """Return the true difference that the sign-flip test of G units at 1 − level would find with probability `power`.
+
+    As `minimum_detectable_difference`, which it agrees with for more than a handful of units, at G* = degrees + 1
+    effective ones. Fewer than 6 units can never reject at 5 %: the smallest p is 2^(1 − G).
+
+    Returns:
+        The difference in (0, 1]; nan where the test cannot reject, where none up to 1 would be found, or anything is
+        undefined.
+    """
+    if math.isnan(degrees) or 2.0 ** (1 - num_units) > 1 - level:
+        return math.nan
+    found = minimum_detectable_difference(stderr, max(2, math.floor(degrees + 1e-9) + 1), level, power)
+    return found if found <= 1 else math.nan
 
 
 def detectable_by_mcnemar(num_discordant: int, num_examples: int, level: float = 0.95, power: float = 0.8) -> float:
@@ -123,7 +138,7 @@ def required_examples(sd: float, difference: float, level: float = 0.95, power: 
         A whole number, at least 2; inf where the difference is below sd/100,000 (0 included), which no benchmark could
         show; nan where sd or difference is nan, and where sd is 0 (a pilot without variance plans nothing).
     """
-    if math.isnan(difference) or not sd > _NO_VARIANCE:
+    if math.isnan(difference) or not sd > NO_VARIANCE:
         return math.nan
     effect = abs(difference) / sd
     if effect < 1e-5:
@@ -214,7 +229,7 @@ def required_generations(
     effect = minimum_detectable_difference(1.0, num_examples, level, power) / math.sqrt(max(num_examples, 1))
     spare = (difference / effect) ** 2 - parts.between
     # Written so that nan, from undefined parts or too few examples, ends here.
-    if not spare > 0 or not parts.between + parts.within > _NO_VARIANCE**2:
+    if not spare > 0 or not parts.between + parts.within > NO_VARIANCE**2:
         return None
     needed = max(1.0, math.ceil(parts.within / spare - 1e-9))
     return int(needed) if needed <= most else None

@@ -9,10 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.schema import Estimate
-from harness.stats.estimate import Floats
-
-NO_VARIANCE = 1e-12
-"""A standard error below this is 0 up to rounding: all runs agree."""
+from harness.stats.estimate import NO_VARIANCE, Floats
 
 
 def interquartile_mean(scores: Floats) -> float:

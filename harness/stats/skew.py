@@ -28,14 +28,18 @@ def skewed_arms(residuals: NDArray[np.float64], degrees: float, level: float) ->
     from scipy.special import stdtrit
 
     quantile = float(stdtrit(degrees, 0.5 + level / 2))
-    u = skewness_factor(residuals)
+    return lengthened_arms(quantile, skewness_factor(residuals, degrees))
+
+
+def lengthened_arms(quantile: float, u: float) -> tuple[float, float]:
+    """Return the lower and upper arm for a t quantile and Hall's u."""
     return max(quantile, untransform(quantile, u)), max(quantile, -untransform(-quantile, u))
 
 
-def skewness_factor(residuals: NDArray[np.float64]) -> float:
-    """Return u = γ/√G of Hall's transformation, γ being the skewness of G units."""
+def skewness_factor(residuals: NDArray[np.float64], degrees: float) -> float:
+    """Return u = γ/√G* of Hall's transformation: skewness γ of the units, G* = degrees + 1 effective ones."""
     deviations = residuals - residuals.mean()
-    return float((deviations**3).mean() / (deviations**2).mean() ** 1.5) / math.sqrt(len(residuals))
+    return float((deviations**3).mean() / (deviations**2).mean() ** 1.5) / math.sqrt(degrees + 1)
 
 
 def transform(t: float, u: float) -> float:

@@ -267,6 +267,23 @@ def test_one_cluster_is_one_unit() -> None:
     assert task.p_value == 1
 
 
+def test_one_cluster_has_no_interval_anywhere() -> None:
+    """Neither for the parts of the difference nor for what could have been detected."""
+    sides = [make_task("t", np.arange(30) % m == 0, clusters=("text",) * 30) for m in (2, 3)]
+    (task,) = compare(make_label("base", sides[0]), make_label("new", sides[1])).tasks
+    parts = task.decomposition
+    assert all(math.isnan(x) for x in (parts.within.ci_low, parts.elicitation.ci_high, task.detectable))
+
+
+def test_an_index_does_not_take_a_quiet_task_for_exact() -> None:
+    """One of the untrained tasks never moved: the reason names it."""
+    base, new = two_by_two(1.0)
+    tasks = {name: make_task(name, v.values, v.ref.suite) for name, v in new.tasks.items()}
+    tasks["d"] = make_task("d", base.tasks["d"].values, "chat")
+    index = compare(base, make_label("new", *tasks.values()), trained_on={"*": ("math",)}).transfer
+    assert "examples of d differ" in (index.transferability_index["chat"].reason or "")
+
+
 def test_an_elicited_base_is_a_second_comparison() -> None:
     """Its prompts differ by design; the same candidates are held against it, with a family of their own."""
     base, new, _ = three_domains()

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from harness.schema import Estimate
-from harness.stats.average import average_margin_p_value, effective_stderr, estimate_average
+from harness.stats.average import average_margin_p_value, effective_stderr, estimate_average, stretched_interval
 from harness.stats.estimate import estimate_mean
 from harness.stats.resample import resample_totals
 
@@ -32,7 +32,7 @@ def test_average_is_by_hand() -> None:
     found = estimate_average([make(0.2), make(0.6)], spread_draws(0.03, 0.04) - 0.1)
     assert found.value == pytest.approx(0.4)
     assert found.stderr == pytest.approx(0.025, rel=0.05)
-    assert (found.ci_low, found.ci_high) == pytest.approx((0.4 - 0.049, 0.4 + 0.049), abs=0.004)
+    assert (found.ci_low, found.ci_high) == pytest.approx((0.4 - 0.049, 0.4 + 0.049), abs=0.006)
     assert (found.method, found.num_examples, found.num_clusters) == ("bootstrap", 20, 20)
 
 
@@ -49,8 +49,8 @@ def test_task_without_variance_widens_by_square_and_add() -> None:
     low, high = np.quantile(draws.mean(axis=1), [0.025, 0.975])
     tasks = [make(0.5, n=10_000), make(1.0, 0.0, 0.7, 1.0, n=10_000)]  # so many that t is z
     found = estimate_average(tasks, draws)
-    assert found.ci_low == pytest.approx(0.75 - math.sqrt((0.75 - low) ** 2 + 0.15**2), rel=1e-4)
-    assert found.ci_high == pytest.approx(high, rel=1e-4)
+    assert found.ci_low == pytest.approx(0.75 - math.sqrt((0.75 - low) ** 2 + 0.15**2), rel=1e-3)
+    assert found.ci_high == pytest.approx(high, rel=1e-3)
     assert found.stderr == pytest.approx(0.02, rel=0.05)
     assert found.method == "bootstrap, MOVER (no variance seen in: 1 task)"
 
@@ -160,6 +160,34 @@ def test_averages_of_small_tasks_cover(sizes: tuple[int, int]) -> None:
             average = estimate_average([make_mean(v[:, i]) for v in values], draws[:, i])
             hits.append(average.ci_low <= 0.5 <= average.ci_high)
     assert 0.925 <= np.mean(hits) <= 0.975
+
+
+@pytest.mark.parametrize("sizes", [(30, 30), (30, 500)])
+def test_averages_of_skewed_tasks_cover(sizes: tuple[int, int]) -> None:
+    """Mostly unsolved, k = 32: 92 to 98.5 % of 2,000; percentiles stretched by t/z alone reach 87 to 91 %."""
+    rng = np.random.default_rng(14)
+    hits = []
+    for _ in range(20):
+        values = [rng.binomial(32, rng.beta(0.1, 2, (n, 100))) / 32 for n in sizes]
+        draws = np.stack([resample_totals(v, None, 800, rng) / len(v) for v in values], axis=2)
+        for i in range(100):
+            average = estimate_average([make_mean(v[:, i]) for v in values], draws[:, i], bounds=(0, 1))
+            hits.append(average.ci_low <= 0.1 / 2.1 <= average.ci_high)
+    assert 0.92 <= np.mean(hits) <= 0.985
+
+
+def test_an_interval_is_clipped_to_what_can_be() -> None:
+    """Two examples beside fifty: t with one degree of freedom reaches far beyond all scores."""
+    draws = spread_draws(0.3, 0.02)
+    found = estimate_average([make(0.5, 0.3, n=2), make(0.8, 0.02, n=50)], draws, bounds=(0, 1))
+    assert (found.ci_low, found.ci_high) == (0, 1)
+
+
+def test_a_value_outside_the_percentiles_is_not_pushed_further_out() -> None:
+    """A ratio of totals may lie outside its own draws; the interval then reaches to it."""
+    draws = np.linspace(0.5, 0.7, 101)
+    low, high = stretched_interval(0.45, draws, 10, 0.5)
+    assert low <= 0.45 <= high
 
 
 def test_saturated_tasks_are_covered_only_with_their_own_intervals() -> None:

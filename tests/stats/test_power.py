@@ -10,6 +10,7 @@ from statsmodels.stats.power import TTestPower
 from harness.stats.power import (
     VariancePair,
     detectable_by_mcnemar,
+    detectable_by_sign_flip,
     difference_sd,
     minimum_detectable_difference,
     required_examples,
@@ -187,3 +188,11 @@ def test_mcnemar_has_the_power_it_says(num_discordant: int, n: int) -> None:
     gains, losses, _ = rng.multinomial(n, [(share + difference) / 2, (share - difference) / 2, 1 - share], 4000).T
     p = np.minimum(1, 2 * stats.binom.cdf(np.minimum(gains, losses), gains + losses, 0.5))
     assert np.mean(p <= 0.05) == pytest.approx(0.8, abs=0.025)
+
+
+def test_no_difference_is_detectable_where_the_test_cannot_reject() -> None:
+    """Five units give p = 1/16 at best; what exceeds 1 cannot happen."""
+    assert math.isnan(detectable_by_sign_flip(0.1, 4, 5))
+    assert math.isnan(detectable_by_sign_flip(0.6, 5, 6))
+    assert math.isnan(detectable_by_sign_flip(0.1, math.nan, 30))
+    assert detectable_by_sign_flip(0.01, 29, 30) == minimum_detectable_difference(0.01, 30)
