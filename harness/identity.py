@@ -3,7 +3,7 @@
 The same list answers `harness diff` and decides whether two runs may be paired.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from harness.schema import Record, RunSpec, Sampling, TaskRef
 
@@ -11,6 +11,8 @@ MUST_AGREE = ("version", "data", "prompt", "scorer", "sampling")
 """Fields of a task that must be the same before its scores may be subtracted."""
 MUST_AGREE_WITH_BASE = (*MUST_AGREE, "template", "thinking")
 """For a candidate: it has to be asked as its base was. A reference is another model, and is asked its own way."""
+CHAT_ONLY = ("template", "thinking")
+"""Fields that decide a result only where the chat template is used."""
 FIELDS = (*MUST_AGREE_WITH_BASE, "weights", "tokenizer", "prompting", "engine", "seed", "limit", "attempt")
 
 
@@ -44,6 +46,19 @@ def differing_fields(left: RunSpec, right: RunSpec) -> tuple[FieldDifference, ..
         )
     for name in sorted(left_tasks.keys() & right_tasks.keys()):
         found += differing_task_fields(left_tasks[name], right_tasks[name])
+    return tuple(found)
+
+
+def conflicting_fields(
+    left: RunSpec, right: RunSpec, must_agree: Collection[str] = MUST_AGREE_WITH_BASE
+) -> tuple[FieldDifference, ...]:
+    """Return the differences for which two runs' scores may not be subtracted.
+
+    A template or thinking switch plays no part in plain text: it counts where both runs used the chat template. That
+    one did and the other did not is a difference of the prompt.
+    """
+    ignored = () if left.prompting == right.prompting == "chat" else CHAT_ONLY
+    found = (item for item in differing_fields(left, right) if item.field in must_agree and item.field not in ignored)
     return tuple(found)
 
 

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import UsageError
-from harness.identity import MUST_AGREE, MUST_AGREE_WITH_BASE, FieldDifference, differing_fields, differing_task_fields
+from harness.identity import MUST_AGREE, MUST_AGREE_WITH_BASE, FieldDifference, conflicting_fields
 from harness.schema import TrainingCost
 from harness.stats.estimate import Floats, cluster_numbers
 from harness.verdicts import Ints, RunVerdicts, TaskVerdicts
-
-CHAT_ONLY = ("template", "thinking")
-"""Fields that decide a result only where the chat template is used."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +104,8 @@ def _gather(label: str, runs: Sequence[RunVerdicts]) -> LabelVerdicts:
     for name, members in repeats.items():
         first_run, first = members[0]
         for run, verdicts in members[1:]:
-            differing = [
-                item.field for item in differing_task_fields(first.ref, verdicts.ref) if item.field in MUST_AGREE
-            ]
+            conflicts = conflicting_fields(first_run.record.spec, run.record.spec)
+            differing = [item.field for item in conflicts if item.task in (None, name)]
             if differing or first.example_ids != verdicts.example_ids:
                 raise UsageError(
                     f"{first_run.path} and {run.path} are both labelled {label} but differ on {name} in "
@@ -153,7 +149,7 @@ def check_comparable(
             f"{other.label} has {', '.join(sorted(other.tasks))}"
         )
     must_agree = MUST_AGREE if is_reference else MUST_AGREE_WITH_BASE
-    found = [item for item in _differences(base, other, shared) if item.field in must_agree]
+    found = _conflicts(base, other, shared, must_agree)
     refused = [item for item in found if item.field not in allow_drift]
     if refused:
         fields = dict.fromkeys(item.field for item in refused)
@@ -164,15 +160,14 @@ def check_comparable(
     return tuple(f"allowed drift: {text}" for text in _describe_by_field(found))
 
 
-def _differences(base: LabelVerdicts, other: LabelVerdicts, shared: Collection[str]) -> list[FieldDifference]:
+def _conflicts(
+    base: LabelVerdicts, other: LabelVerdicts, shared: Collection[str], must_agree: Collection[str]
+) -> list[FieldDifference]:
     found: dict[tuple[str, str | None], FieldDifference] = {}
     for left in base.runs:
         for right in other.runs:
-            specs = left.record.spec, right.record.spec
-            # a template plays no part in plain text; that one side used one and the other did not is the prompt's field
-            both_chat = all(spec.prompting == "chat" for spec in specs)
-            for item in differing_fields(*specs):
-                if item.task in shared or (item.task is None and (both_chat or item.field not in CHAT_ONLY)):
+            for item in conflicting_fields(left.record.spec, right.record.spec, must_agree):
+                if item.task is None or item.task in shared:
                     found.setdefault((item.field, item.task), item)
     return list(found.values())
 
@@ -232,7 +227,13 @@ def _pair(base: LabelVerdicts, candidate: LabelVerdicts, name: str) -> PairedTas
     return PairedTask(
         base=aligned,
         candidate=right.select(right_rows),
-        clusters=cluster_numbers(aligned.clusters),
+        clusters=_clusters_of(aligned),
         num_unshared=len(left.example_ids) + len(right.example_ids) - 2 * num_shared,
         num_failed=num_shared - len(pairs),
     )
+
+
+def _clusters_of(verdicts: TaskVerdicts) -> Ints | None:
+    """Return the cluster numbers; None where each example stands alone, also if each has a cluster of its own."""
+    numbers = cluster_numbers(verdicts.clusters)
+    return None if numbers is None or len(np.unique(numbers)) == len(numbers) else numbers

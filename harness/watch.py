@@ -4,6 +4,7 @@ Finds checkpoints, tells finished ones from those still being written, and keeps
 nothing: harness.cli.watch does.
 """
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import msgspec
 
 from harness.checkpoint import check_weights
 from harness.errors import CheckpointError, StoreError
-from harness.schema import Estimate, Fingerprint, Record, RunRecord, RunSpec
+from harness.schema import Estimate, Fingerprint, Record, RunRecord, RunSpec, TaskSummary
 from harness.spec import spec_id
 from harness.store import JsonLines, disk_errors, take_lock
 
@@ -209,9 +210,13 @@ def make_point(found: FoundCheckpoint, record: RunRecord, run: str) -> Trajector
         settings=settings_id(record.spec),
         finished_at=record.finished_at,
         tasks={task.task: task.score for task in record.tasks},
-        truncated={task.task: task.num_truncated / task.num_planned for task in record.tasks},
+        truncated={task.task: _share_truncated(task) for task in record.tasks},
         no_answer={task.task: task.num_no_answer / task.num_planned for task in record.tasks},
     )
+
+
+def _share_truncated(task: TaskSummary) -> float:
+    return math.nan if task.num_finish_unknown else task.num_truncated / task.num_planned
 
 
 def run_label(prefix: str, found: FoundCheckpoint) -> str:

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.identity import FIELDS, differing_fields
+from harness.identity import FIELDS, conflicting_fields, differing_fields
 from harness.schema import EngineSpec, Fingerprint, RunSpec, Sampling
 from tests.labels import make_run, make_task
 
@@ -75,3 +75,12 @@ def test_a_missing_template_is_called_none() -> None:
     bare = replace(SPEC.checkpoint, fingerprint=Fingerprint(weights="m", tokenizer="k", template=None))
     (found,) = differing_fields(SPEC, replace(SPEC, checkpoint=bare))
     assert (found.field, found.right) == ("template", "none")
+
+
+def test_a_template_conflicts_only_where_both_were_chat() -> None:
+    """In plain text it plays no part; against chat the prompt is what differs."""
+    other = with_mark(template="other")
+    assert [item.field for item in conflicting_fields(SPEC, other)] == ["template"]
+    assert conflicting_fields(SPEC, replace(other, prompting="completion")) == ()
+    assert [item.field for item in conflicting_fields(SPEC, with_task(scorer="x"))] == ["scorer"]
+    assert conflicting_fields(SPEC, with_mark(weights="other")) == ()

@@ -90,6 +90,20 @@ def test_runs_of_one_label_stand_side_by_side() -> None:
     assert "2 runs" in label.tasks["t"].metric
 
 
+def test_runs_of_one_label_under_two_templates_are_refused() -> None:
+    """They were asked differently, so they are not repeats, of a candidate or of a reference."""
+    runs = [make_run("new", [make_task("t", ONES)], template=template) for template in ("a", "b")]
+    with pytest.raises(UsageError, match="differ on t in template"):
+        gather_labels(runs)
+
+
+def test_clusters_of_one_example_are_none() -> None:
+    """Each example alone is the unclustered case, whatever the data call it."""
+    tasks = [make_task("t", ONES, clusters=("a", "b", "c", None)) for _ in range(2)]
+    (pair,) = pair_tasks(make_label("base", tasks[0]), make_label("new", tasks[1]))
+    assert pair.clusters is None
+
+
 def test_runs_of_one_label_may_cover_different_tasks() -> None:
     """A suite a run is usual; the label has them all."""
     (label,) = gather_labels([make_run("new", [make_task("t", ONES)]), make_run("new", [make_task("u", ONES)])])

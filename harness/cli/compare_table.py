@@ -49,6 +49,10 @@ def _print_comparison(comparison: Comparison, report: TransferReport, console: C
     )
     for domain in comparison.domains:
         _print(console, _domain_table(comparison, domain))
+    for task in comparison.tasks:
+        if task.base.outcomes.timeout or task.candidate.outcomes.timeout:
+            timeouts = _change(task.base.outcomes.timeout, task.candidate.outcomes.timeout)
+            console.print(f"[yellow]{task.task}: timeouts {timeouts}, counted as wrong[/]", highlight=False)
     if len(comparison.domains) > 1:
         table = _table("all domains", ["average"], DIFFERENCE_COLUMNS)
         table.add_row(*_average_row(comparison.overall, "overall"))

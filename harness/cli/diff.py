@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.cli.table import stdout_console
 from harness.errors import EXIT_NEGATIVE, EXIT_OK, StoreError
-from harness.identity import MUST_AGREE_WITH_BASE, FieldDifference, differing_fields
+from harness.identity import FieldDifference, conflicting_fields, differing_fields
 from harness.schema import Provenance, Record, RunRecord, RunSpec
 from harness.spec import spec_id
 from harness.store import encode_pretty, read_json, read_lines
@@ -76,9 +76,7 @@ def command(left: Path, right: Path, as_json: bool) -> int:
 def compare_specs(left: _Side, right: _Side) -> DiffReport:
     """Return what differs between two runs."""
     differing = differing_fields(left.spec, right.spec)
-    refused = dict.fromkeys(item.field for item in differing if item.field in MUST_AGREE_WITH_BASE)
-    if "chat" not in (left.spec.prompting, right.spec.prompting):
-        refused.pop("template", None)  # plain text is not put into a template
+    refused = dict.fromkeys(item.field for item in conflicting_fields(left.spec, right.spec))
     if not {ref.name for ref in left.spec.tasks} & {ref.name for ref in right.spec.tasks}:
         refused["tasks"] = None
     return DiffReport(

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("harness.cli.doctor", "Say what this machine can run, and what to do about the rest."),
 }
 EPILOG = (
-    "Exit codes: 0 done; 1 the verdict is negative (a check failed, a regression); 2 the gate is inconclusive; 3 could "
+    "Exit codes: 0 done; 1 the verdict is negative (a check failed, a regression, runs that differ); 2 the gate is inconclusive; 3 could "
     "not run (bad usage or input); 4 stored, but some requests ended in error (run again to retry them); 130 "
     "interrupted (run again to resume)."
 )
@@ -71,6 +71,8 @@ def cli(debug: bool) -> None:
     \b
     harness eval --ckpt lab/base --suite lab                 the shipped miniature, offline, on a CPU
     harness eval --ckpt Qwen/Qwen3-4B-Base --suite math,code a hub checkpoint on real suites
+    harness compare runs/base runs/grlo --trained-on chat    is the difference real, and did it transfer
+    harness gate --baseline runs/main --candidate runs/new   a CI job: pass, regression or inconclusive
     harness tasks list                                       what can be measured
     """  # noqa: D301 - click reads \b as a backspace character
 

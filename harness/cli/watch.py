@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from harness.checkpoint import check_label, default_label, read_template
-from harness.cli.options import run_config, run_options
+from harness.cli.options import drift_option, run_config, run_options
 from harness.cli.score import print_note
 from harness.cli.watch_gate import Gate, make_gate
 from harness.cli.watch_table import describe_point, print_trajectory
@@ -26,7 +26,6 @@ from harness.errors import (
     EXIT_OK,
     UsageError,
 )
-from harness.identity import MUST_AGREE_WITH_BASE
 from harness.spec import EvalConfig
 from harness.watch import FoundCheckpoint, Trajectory, TrajectoryPoint, find_checkpoints
 from tasks.registry import select_tasks
@@ -65,13 +64,7 @@ MARGIN_SECONDS = 0.05
     "--baseline", type=click.Path(path_type=Path), metavar="RUN", help="Judge each checkpoint against this run."
 )
 @click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of what the gate accepts.")
-@click.option(
-    "--allow-drift",
-    type=click.Choice(MUST_AGREE_WITH_BASE),
-    metavar="FIELD",
-    multiple=True,
-    help="Judge although this differs from the baseline's, e.g. template where the base model has none.",
-)
+@drift_option
 @click.option("--json", "as_json", is_flag=True, help="Print each new point as a line of JSON; no table.")
 def command(ckpt_dir: Path, **flags: Any) -> int:
     """Evaluate every new checkpoint of a training run as it appears.

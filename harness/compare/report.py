@@ -300,7 +300,8 @@ def _adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 def _repeats(label: LabelVerdicts, base: LabelVerdicts, options: CompareOptions) -> Repeats:
     tasks = _repeated_tasks(label, base)
-    scores, base_scores = _run_scores(label, tasks), _run_scores(base, tasks)
+    shared = {pair.name: pair.base.example_ids for pair in pair_tasks(base, label) if pair.name in tasks}
+    scores, base_scores = _run_scores(label, shared), _run_scores(base, shared)
     level, draws = options.level, options.num_resamples
     # one training seed moves all its tasks together; repeated evaluations of one checkpoint do not
     whole_runs = label.num_checkpoints > 1
@@ -338,6 +339,11 @@ def _repeated_tasks(label: LabelVerdicts, base: LabelVerdicts) -> list[str]:
     return [name for name in label.tasks if all(name in tasks for tasks in everyone)]
 
 
-def _run_scores(label: LabelVerdicts, names: Sequence[str]) -> Floats:
-    """Return each repetition's score on each task, shape (R, T); requests that ended in error are left out."""
-    return np.array([[float(np.nanmean(tasks[name].values)) for name in names] for tasks in label.repeats])
+def _run_scores(label: LabelVerdicts, examples: Mapping[str, tuple[str, ...]]) -> Floats:
+    """Return each repetition's score on each task, over the given examples: shape (R, T)."""
+    found = []
+    for tasks in label.repeats:
+        wanted = {name: set(example_ids) for name, example_ids in examples.items()}
+        rows = {name: [i for i, x in enumerate(tasks[name].example_ids) if x in wanted[name]] for name in examples}
+        found.append([float(tasks[name].values[rows[name]].mean()) for name in examples])
+    return np.array(found)

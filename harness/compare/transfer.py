@@ -196,7 +196,7 @@ def _index_obstacle(groups: Sequence[Sequence[Contrast]]) -> str | None:
 
 def _trained_obstacle(contrasts: Sequence[Contrast], trained_on: Collection[str], level: float) -> str | None:
     """Say why nothing can be divided by the trained difference; None where it can."""
-    trained = average_over(contrasts, trained_on, "domains", level)
+    trained = average_over(contrasts, trained_on, "tasks", level)  # the index pools the trained domains' tasks
     if is_distinguishable(trained.difference.value, *trained.analytic, level):
         return None
     return f"the trained difference is not distinguishable from 0 at the {100 * level:g} % level"

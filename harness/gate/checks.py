@@ -1,6 +1,6 @@
 """What a gate tests: for each task, domain and guard rail, the paired difference and its two one-sided p-values.
 
-It gives no verdict; harness.gate does, from all of them together.
+It gives no verdict; harness.gate.judge does, from all of them together.
 """
 
 import math

@@ -61,6 +61,11 @@ def judge_runs(
             allows, the candidate lacks a task of the baseline, or the two cannot be paired.
     """
     _check_names(policy, (baseline, candidate))
+    for side in (baseline, candidate):
+        if side.num_checkpoints > 1:
+            raise UsageError(
+                f"{side.label} is {side.num_checkpoints} checkpoints, and a gate judges one: name its run directory"
+            )
     baseline, candidate = _without_ignored(baseline, policy), _without_ignored(candidate, policy)
     notes = [*check_comparable(baseline, candidate, allow_drift), *_task_notes(baseline, candidate)]
     for side in (baseline, candidate):

@@ -143,8 +143,8 @@ def transferability_index(
 
     The paper does not say which standard deviation it means: the population's is used; between groups of equal size
     the choice cancels. It also reads as if σ_g were each model's own, while all values printed in its Table 1 follow
-    from the table's scores only if σ_g is one constant per group for all models (σ_other/σ_math = 1.136,
-    σ_non/σ_math = 1.275; which models were pooled is not said). The text is the default here; `scales` gives
+    from the table's scores only if σ_g is one constant per group for all models (σ_other/σ_math = 1.1355,
+    σ_non/σ_math = 1.2755; which models were pooled is not said). The text is the default here; `scales` gives
     constants, e.g. of ΔR pooled over all models of a study.
 
     Args:

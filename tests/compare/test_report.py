@@ -413,6 +413,17 @@ def test_repeats_are_summarised() -> None:
     assert repeats.run_sd == pytest.approx(np.std(repeats.run_scores, ddof=1))
 
 
+def test_repeats_are_scored_on_the_shared_examples() -> None:
+    """Candidates measured on the first half, which the base solves, are not better for skipping the other half."""
+    base = make_label("base", make_task("t", np.repeat([1.0, 0.0], 50)))
+    runs = [
+        make_run("new", [make_task("t", np.arange(50) < share * 50)], weights=w) for w, share in (("a", 0.9), ("b", 1))
+    ]
+    (repeats,) = report(base, *gather_labels(runs)).repeats
+    assert repeats.run_scores == pytest.approx((0.9, 1.0))
+    assert repeats.difference.value == pytest.approx(-0.05)
+
+
 def test_a_suite_a_run_is_one_repetition() -> None:
     """Two training seeds, each measured by one run per task: two repetitions of two tasks, against the base."""
     base = make_label("base", make_task("t", np.zeros(20)), make_task("u", np.zeros(20)))

@@ -14,14 +14,14 @@ import pytest
 from harness.errors import EXIT_COULD_NOT_RUN, HarnessError
 from harness.gate.findings import GateReport, GateTest
 from harness.gate.judge import judge_runs
-from harness.pairing import LabelVerdicts
+from harness.pairing import LabelVerdicts, gather_labels
 from harness.schema import Estimate, TaskSummary
 from harness.spec import GatePolicy
 from harness.stats.estimate import Floats
 from harness.stats.multiple import holm
 from harness.store import encode_pretty
 from harness.verdicts import TaskVerdicts
-from tests.labels import make_label, make_task
+from tests.labels import make_label, make_run, make_task
 
 QUIET = GatePolicy(max_examples_listed=0)
 """The default policy, without the lists: labels made from arrays have no files to read texts from."""
@@ -152,6 +152,13 @@ def test_false_passes_of_a_domain_that_only_lost(sizes: tuple[int, int]) -> None
         candidate = make_label("c", *(make_task(f"t{i}", 1.0 - lost) for i, lost in enumerate(losses)))
         passed += judge_runs(baseline, candidate, policy).verdict == "pass"
     assert passed / 1500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1500)
+
+
+def test_several_checkpoints_are_not_one_candidate() -> None:
+    """Two training seeds under one label: the gate says to name one."""
+    runs = [make_run("c", [make_task("t", np.ones(20))], weights=weights) for weights in ("x", "y")]
+    with pytest.raises(HarnessError, match="c is 2 checkpoints, and a gate judges one"):
+        judge_runs(make_label("b", make_task("t", np.ones(20))), *gather_labels(runs), QUIET)
 
 
 def test_power_against_a_large_loss() -> None:
