@@ -72,7 +72,9 @@ def _scores_table(points: list[TrajectoryPoint], tasks: list[str]) -> Table:
 
 def _most(shares: dict[str, float], tasks: Iterable[str]) -> str:
     measured = [shares[task] for task in tasks if task in shares]
-    return "≤ " * (len(measured) > 1) + f"{max(measured, default=math.nan):.0%}"
+    if not measured or any(math.isnan(share) for share in measured):
+        return "?"
+    return "≤ " * (len(measured) > 1) + f"{max(measured):.0%}"
 
 
 def _interval(score: Estimate) -> str:
