@@ -64,7 +64,7 @@ def _print_comparison(comparison: Comparison, report: TransferReport, console: C
         _print_coverage(comparison, console)
     _print_transfer(comparison, console)
     for note in comparison.notes:
-        console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]note[/] {escape(note)}", highlight=False)
     console.print()
 
 
