@@ -177,8 +177,6 @@ def _with_full_error(task: Check) -> Estimate:
     spread is too small by far for the losses that were missed (13 % false passes of a domain instead of 5 %).
     """
     estimate = task.difference
-    if math.isnan(estimate.ci_low):
-        return estimate
     below, above = estimate.value - estimate.ci_low, estimate.ci_high - estimate.value
     z = NormalDist().inv_cdf(0.5 + estimate.level / 2)
     if estimate.method == "tango":

@@ -1,5 +1,7 @@
 """Examples that share a cluster are one unit in every number of a comparison, however unequal the clusters are."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,8 @@ def compare(tasks: dict[str, tuple[Floats, Floats]], clusters: tuple[str, ...] =
     """Compare without an answer where the verdict is 0, so that the whole difference is elicitation."""
     base, new = (
         make_label(
-            label, *(make_task(name, pair[side], answered=pair[side], clusters=clusters) for name, pair in tasks.items())
+            label,
+            *(make_task(name, pair[side], answered=pair[side], clusters=clusters) for name, pair in tasks.items()),
         )
         for side, label in enumerate(("base", "new"))
     )
@@ -76,9 +79,21 @@ def test_detectable_counts_effective_clusters() -> None:
     assert task.detectable == pytest.approx(detectable_by_sign_flip(task.difference.stderr, degrees, 6))
 
 
+@pytest.mark.parametrize(("num_tasks", "num_clusters"), [(1, 5), (1, 6), (2, 2), (2, 3)])
+def test_less_than_six_clusters_detect_nothing(num_tasks: int, num_clusters: int) -> None:
+    """The sign-flip test of five units never goes below p = 2^-4, however many examples and however small the error."""
+    gained = np.arange(40 * num_clusters) % 5 == 0
+    gained[1] = True
+    pair = np.zeros((len(gained), 2)), np.repeat(gained[:, None], 2, axis=1).astype(float)
+    clusters = tuple(f"text {row // 40}" for row in range(len(gained)))
+    overall = compare(dict.fromkeys(("t", "u")[:num_tasks], pair), clusters).overall
+    assert overall.difference.stderr < 0.02
+    assert math.isnan(overall.detectable) == (num_tasks * num_clusters < 6)
+
+
 def test_parts_of_the_difference_are_of_clusters() -> None:
-    """Elicitation is the whole difference here: as many units, and about its error; ten times in 65 lone examples."""
-    block = np.repeat(np.arange(6) % 2 == 0, SIZES).astype(float)[:, None]
+    """Two whole texts are gained, all by elicitation: six units, twice the error of lone examples, and a wide t."""
+    block = np.isin(NUMBERS, [0, 2]).astype(float)[:, None]
     pair = {"t": (np.zeros((65, 1)), block)}
     (clustered,), (alone,) = compare(pair).tasks, compare(pair, tuple(f"q{row}" for row in range(65))).tasks
     part = clustered.decomposition.elicitation

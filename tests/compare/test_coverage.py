@@ -58,17 +58,20 @@ def width(estimate: Estimate) -> float:
 
 def test_the_level_is_that_asked_for() -> None:
     """At 80 % every interval is narrower than at 95 %, and says so."""
-    wide, narrow = ((*found.pass_at_k, found.never_solved_pass) for found in (worked_case(), worked_case(0.8)))
+    sides = [make_task("t", np.tile(np.array(side), (10, 1))) for side in zip(*ROWS, strict=True)]
+    found = [measure_coverage(*sides, level) for level in (0.95, 0.8)]  # type: ignore[arg-type]
+    wide, narrow = ((*coverage.pass_at_k, coverage.never_solved_pass) for coverage in found)
     assert {estimate.level for estimate in narrow} == {0.8}
     assert all(width(few) < width(more) for few, more in zip(narrow, wide, strict=True))
 
 
 def test_clusters_are_those_of_the_examples_averaged() -> None:
-    """Newly solved: clusters of 2, 5 and 30 that the base covers by halves; the contrast has those of 3 and 8."""
+    """Newly solved are clusters of 2, 5 and 30, the contrast is of 3 and 8; the base solves some more often."""
     sizes = {"a": 2, "b": 5, "c": 30, "d": 3, "e": 8}
     clusters = tuple(np.repeat(list(sizes), list(sizes.values())))
     is_new = np.isin(clusters, ["a", "b", "c"])
-    tries = np.random.default_rng(0).binomial(1, np.where(np.isin(clusters, ["a", "c", "d"]), 0.2, 0.8)[:, None], (48, 2))
+    chances = np.where(np.isin(clusters, ["a", "c", "d"]), 0.2, 0.8)[:, None]
+    tries = np.random.default_rng(0).binomial(1, chances, (48, 2))
     base, candidate, samples = (
         make_task("t", values, clusters=clusters) for values in (np.zeros(48), is_new, tries.astype(float))
     )

@@ -251,6 +251,21 @@ def test_pooled_test_matches_brute_force() -> None:
     assert found == (pytest.approx(expected), "exact sign-flip")
 
 
+POOLED: dict[str, tuple[tuple[float, float], float]] = {
+    "alike": ((0.5, 0.5), 0.5),  # 1/2, 1/2 against three of 1/8: only flips that keep the first two alike reach 5/8
+    "the larger task four times": ((0.2, 0.8), 1.0),  # 1/2, 1/2 against three of 1/2: an odd number of like units
+    "the smaller task alone": ((1.0, 0.0), 0.5),
+}
+
+
+@pytest.mark.parametrize("case", POOLED)
+def test_pooled_test_weighs_means_not_sums(case: str) -> None:
+    """Two of two gained, three of eight lost: w/n counts; plain sums, 2 − 3, would give p = 1 at equal weights."""
+    tasks = [(np.zeros(2), np.ones(2), None), (np.ones(8), np.repeat([0.0, 1.0], [3, 5]), None)]
+    weights, expected = POOLED[case]
+    assert pooled_p_value(tasks, weights, generator()) == (pytest.approx(expected), "exact sign-flip")
+
+
 def test_pooled_test_of_one_task_is_that_task() -> None:
     """With one task the weight does not matter."""
     base, candidate = draw(generator(6), 12, 4, 0.1)
