@@ -26,9 +26,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("harness.cli.doctor", "Say what this machine can run, and what to do about the rest."),
 }
 EPILOG = (
-    "Exit codes: 0 done; 1 the verdict is negative (a check failed, a regression, runs that differ); 2 the gate is inconclusive; 3 could "
-    "not run (bad usage or input); 4 stored, but some requests ended in error (run again to retry them); 130 "
-    "interrupted (run again to resume)."
+    "Exit codes: 0 done; 1 the verdict is negative (a check failed, a regression, runs that differ); 2 the gate is "
+    "inconclusive; 3 could not run (bad usage or input); 4 stored, but some requests ended in error (run again to "
+    "retry them); 130 interrupted (run again to resume)."
 )
 
 
