@@ -13,6 +13,7 @@ from harness.identity import differing_fields
 from harness.pairing import describe_difference
 from harness.stats.domains import average_weights
 from harness.stats.estimate import Floats
+from harness.stats.quantile import t_quantile
 from harness.stats.repeats import expected_sd, flip_rate, spread
 from harness.verdicts import RunVerdicts, TaskVerdicts
 
@@ -63,12 +64,12 @@ class Spread:
         if not expected > 0:
             return math.nan
         degrees = float(self.variances.sum() ** 2 / (self.variances**2 / self.degrees).sum())
-        return _t_quantile(level, degrees) * math.sqrt(2) * expected
+        return t_quantile(degrees, level) * math.sqrt(2) * expected
 
     def limit_of_scores(self, level: float) -> float:
         """Return the same from the scores alone, t · √2 · sd with R − 1 degrees of freedom: rough, but of any cause."""
         _, sd = spread(self.scores)
-        return _t_quantile(level, len(self.scores) - 1) * math.sqrt(2) * sd
+        return t_quantile(len(self.scores) - 1, level) * math.sqrt(2) * sd
 
 
 def measure_noise(runs: Sequence[RunVerdicts], level: float = 0.95) -> NoiseReport:
@@ -245,9 +246,3 @@ def _spread_notes(tasks: dict[str, Spread], averages: dict[str, Spread], level: 
 
 def _seed(run: RunVerdicts) -> int:
     return run.record.spec.tasks[0].sampling.seed
-
-
-def _t_quantile(level: float, degrees: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + level / 2))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class LabelVerdicts:
         costs = {run.record.training for run in self.runs}
         return costs.pop() if len(costs) == 1 else None
 
-    @property
+    @cached_property
     def repeats(self) -> tuple[Mapping[str, TaskVerdicts], ...]:
         """Tasks by repetition: of training if there are several checkpoints, else of sampling.
 

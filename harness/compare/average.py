@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Average:
     weights: Floats
     level: float
 
-    @property
+    @cached_property
     def base(self) -> Estimate:
         """Average score of the base."""
         return self._estimate(lambda c: c.comparison.base.score, lambda c: c.base.score_draws, (0.0, 1.0))
@@ -30,7 +31,7 @@ class Average:
         """Average score of the candidate."""
         return self._estimate(lambda c: c.comparison.candidate.score, lambda c: c.candidate.score_draws, (0.0, 1.0))
 
-    @property
+    @cached_property
     def difference(self) -> Estimate:
         """Average of the tasks' differences."""
         return self._estimate(lambda c: c.comparison.difference, lambda c: c.difference_draws)
@@ -45,7 +46,7 @@ class Average:
         """Average of the tasks' within-cell parts."""
         return self._estimate(lambda c: c.comparison.decomposition.within, lambda c: c.within_draws)
 
-    @property
+    @cached_property
     def analytic(self) -> tuple[float, float]:
         """Standard error of the difference and its degrees of freedom, for tests and ratios."""
         return effective_stderr([contrast.comparison.difference for contrast in self.members], self.weights)

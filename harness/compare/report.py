@@ -98,8 +98,12 @@ def _check_names(labels: Sequence[LabelVerdicts], sides: Sides, options: Compare
 
 
 def _compare_with(sides: Sides, options: CompareOptions, kind: Literal["plain", "elicited"]) -> list[Comparison]:
-    notes = {label.label: _notes(sides, label, options, kind) for label in sides.candidates}
+    drift = {label.label: _drift(sides, label, options, kind) for label in sides.candidates}
     pairs = {label.label: pair_tasks(sides.base, label) for label in sides.candidates}
+    notes = {
+        label.label: (*drift[label.label], *_notes(sides.base, label, pairs[label.label], kind))
+        for label in sides.candidates
+    }
     contrasts = _contrast_all(sides, pairs, options)
     found = [
         _comparison(sides.base, label, contrasts[label.label], options, (kind, notes[label.label]))
@@ -108,9 +112,10 @@ def _compare_with(sides: Sides, options: CompareOptions, kind: Literal["plain", 
     return _adjust([_with_contradictions(comparison, options.level) for comparison in found])
 
 
-def _notes(
+def _drift(
     sides: Sides, candidate: LabelVerdicts, options: CompareOptions, kind: Literal["plain", "elicited"]
 ) -> tuple[str, ...]:
+    """Check that a candidate and the references may be compared, and say what differs all the same."""
     base = sides.base
     allowed = (*options.allow_drift, *(SANCTIONED if kind == "elicited" else ()))
     drift = check_comparable(base, candidate, allowed)
@@ -118,10 +123,21 @@ def _notes(
     for reference in sides.references:
         for note in check_comparable(base, reference, allowed, is_reference=True):
             notes += [f"reference {reference.label}: {note}"] if kind == "plain" else []
+    return tuple(notes)
+
+
+def _notes(
+    base: LabelVerdicts,
+    candidate: LabelVerdicts,
+    pairs: Sequence[PairedTask],
+    kind: Literal["plain", "elicited"],
+) -> tuple[str, ...]:
+    """Say what else limits the comparison."""
+    notes = []
     for left, right in ((base, candidate), (candidate, base)):
         if only := [name for name in left.tasks if name not in right.tasks]:
             notes.append(f"only {left.label} has {', '.join(only)}: left out")
-    for pair in pair_tasks(base, candidate):
+    for pair in pairs:
         notes += describe_left_out(pair)
         if pair.base.values.shape[1] != pair.candidate.values.shape[1]:
             notes.append(

@@ -7,6 +7,7 @@ difference all come from the same draws.
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class CellMeans:
         """Mean verdict."""
         return float(self.correct.sum())
 
-    @property
+    @cached_property
     def score_draws(self) -> Floats:
         """Resampled mean verdicts, shape (B,)."""
         return np.asarray(self.correct_draws.sum(axis=1))

@@ -6,7 +6,7 @@ It gives no verdict; harness.gate.judge does, from all of them together.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from harness.stats.average import average_margin_p_value, effective_stderr
 from harness.stats.estimate import Floats
 from harness.stats.margin import compare_to_margin
 from harness.stats.paired import estimate_difference
+from harness.stats.quantile import t_quantile, z_quantile
 from harness.verdicts import Ints, TaskVerdicts
 
 
@@ -178,7 +179,7 @@ def _with_full_error(task: Check) -> Estimate:
     """
     estimate = task.difference
     below, above = estimate.value - estimate.ci_low, estimate.ci_high - estimate.value
-    z = NormalDist().inv_cdf(0.5 + estimate.level / 2)
+    z = z_quantile(estimate.level)
     if estimate.method == "tango":
         return msgspec.structs.replace(estimate, stderr=max(estimate.stderr, below / z))
     if task.num_differing is None:
@@ -188,11 +189,9 @@ def _with_full_error(task: Check) -> Estimate:
 
 def _average(differences: Sequence[Estimate], level: float) -> Estimate:
     """Return the mean over tasks with the interval that `average_margin_p_value` inverts."""
-    from scipy.special import stdtrit
-
     value = fmean(estimate.value for estimate in differences)
     stderr, degrees = effective_stderr(differences)
-    half = float(stdtrit(degrees, 0.5 + level / 2)) * stderr
+    half = t_quantile(degrees, level) * stderr
     return Estimate(
         value=value,
         stderr=stderr,

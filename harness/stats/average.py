@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
 from harness.schema import Estimate
 from harness.stats.estimate import NO_VARIANCE, Floats
+from harness.stats.quantile import t_quantile, z_quantile
 from harness.stats.resample import percentile_interval
 from harness.stats.skew import lengthened_arms
 
@@ -73,15 +73,14 @@ def stretched_interval(value: float, draws: Floats, degrees: float, level: float
     about `value` are stretched by t/z, and are at least as long as harness.stats.skew asks for; the skewness of the
     draws of a mean is that of its units over √G. Degrees of freedom that are nan leave the percentiles as they are.
     """
-    from scipy.special import stdtrit
     from scipy.stats import skew
 
     low, high = (float(end) for end in percentile_interval(draws, level))
     spread = float(draws.std(ddof=1))
     if math.isnan(degrees) or math.isnan(low) or spread < NO_VARIANCE:
         return low, high
-    quantile = float(stdtrit(degrees, 0.5 + level / 2))
-    stretch = quantile / NormalDist().inv_cdf(0.5 + level / 2)
+    quantile = t_quantile(degrees, level)
+    stretch = quantile / z_quantile(level)
     below, above = lengthened_arms(quantile, float(skew(draws)))
     return (
         value - max(stretch * max(0.0, value - low), below * spread),
@@ -154,7 +153,7 @@ def _variance(task: Estimate) -> float:
     if task.stderr >= NO_VARIANCE or math.isnan(task.stderr):
         return task.stderr**2
     longer = max(task.value - task.ci_low, task.ci_high - task.value)
-    return (longer / NormalDist().inv_cdf(0.5 + task.level / 2)) ** 2
+    return (longer / z_quantile(task.level)) ** 2
 
 
 def _weights(tasks: Sequence[Estimate], weights: Floats | None) -> Floats:

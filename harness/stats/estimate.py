@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.schema import Estimate
+from harness.stats.quantile import z_quantile
 from harness.stats.skew import cluster_degrees, skewed_arms
 
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ def wilson_interval(share: float, num_trials: int, level: float = 0.95) -> tuple
     """
     if num_trials == 0:
         return math.nan, math.nan
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+    z = z_quantile(level)
     shrink = 1 + z * z / num_trials
     centre = (share + z * z / (2 * num_trials)) / shrink
     half = z / shrink * math.sqrt(share * (1 - share) / num_trials + z * z / (4 * num_trials**2))

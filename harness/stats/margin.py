@@ -13,6 +13,7 @@ import numpy as np
 from harness.schema import Estimate
 from harness.stats.estimate import Floats
 from harness.stats.paired import Clusters, estimate_difference, margin_p_value
+from harness.stats.quantile import t_quantile
 from harness.stats.skew import cluster_degrees, skewness_factor, transform, untransform
 
 MIN_DIFFERING = 10
@@ -86,11 +87,11 @@ def _unit_totals(differences: Floats, clusters: Clusters) -> Floats:
 
 
 def _skew_adjusted(plain: Estimate, totals: Floats, degrees: float, margin: float) -> tuple[Estimate, float, float]:
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     u = skewness_factor(totals, degrees)
     statistic = transform((plain.value + margin) / plain.stderr, u)
-    quantile = float(stdtrit(degrees, 0.5 + plain.level / 2))
+    quantile = t_quantile(degrees, plain.level)
     estimate = msgspec.structs.replace(
         plain,
         ci_low=max(-1.0, plain.value - untransform(quantile, u) * plain.stderr),

@@ -12,6 +12,7 @@ from statistics import NormalDist
 import numpy as np
 
 from harness.stats.estimate import NO_VARIANCE, Floats
+from harness.stats.quantile import z_quantile
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def _t_power(effect: float, num_examples: int, level: float) -> float:
 
 def _normal_effect(level: float, power: float) -> float:
     """The z test's effect in standard errors: z_{1−α/2} + z_power, a lower bound of the t test's."""
-    return NormalDist().inv_cdf(0.5 + level / 2) + NormalDist().inv_cdf(power)
+    return z_quantile(level) + NormalDist().inv_cdf(power)
 
 
 def _within(values: Floats) -> float:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from harness.schema import Estimate
 from harness.stats.estimate import NO_VARIANCE, Floats
+from harness.stats.quantile import t_quantile
 
 
 def interquartile_mean(scores: Floats) -> float:
@@ -169,8 +170,6 @@ def _bootstrap_variance(
 def _estimate(
     value: float, error: tuple[float, float], level: float, shape: tuple[int, ...], whole_runs: bool
 ) -> Estimate:
-    from scipy.special import stdtrit
-
     variance, degrees = error
     stderr = math.sqrt(variance)
     half = math.nan
@@ -179,7 +178,7 @@ def _estimate(
     elif stderr < NO_VARIANCE:
         method = "undefined: no variance seen between runs"
     else:
-        half = float(stdtrit(degrees, 0.5 + level / 2)) * stderr
+        half = t_quantile(degrees, level) * stderr
         method = f"{'bootstrap of whole runs' if whole_runs else 'stratified bootstrap of runs'}, t"
     return Estimate(
         value=value,

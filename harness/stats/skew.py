@@ -8,6 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.stats.quantile import t_quantile
+
 
 def skewed_arms(residuals: NDArray[np.float64], degrees: float, level: float) -> tuple[float, float]:
     """Return the lower and upper arm of an interval of a mean, in standard errors.
@@ -25,10 +27,7 @@ def skewed_arms(residuals: NDArray[np.float64], degrees: float, level: float) ->
         degrees: degrees of freedom of the standard error.
         level: coverage of the interval.
     """
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(degrees, 0.5 + level / 2))
-    return lengthened_arms(quantile, skewness_factor(residuals, degrees))
+    return lengthened_arms(t_quantile(degrees, level), skewness_factor(residuals, degrees))
 
 
 def lengthened_arms(quantile: float, u: float) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Tango's score test and interval for paired proportions, and their closed form where all pairs agree."""
 
 import math
-from statistics import NormalDist
+
+from harness.stats.quantile import z_quantile
 
 
 def tango_statistic(gains: int, losses: int, num_examples: int, difference: float) -> float:
@@ -31,7 +32,7 @@ def tango_interval(gains: int, losses: int, num_examples: int, level: float = 0.
     value = (gains - losses) / num_examples
     if gains + losses == 0 or num_examples in (gains, losses):
         return agreement_interval(value, num_examples, level)  # T(value) is 0/0 here; the limits have a closed form
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+    z = z_quantile(level)
 
     def gap(difference: float, quantile: float) -> float:
         excess, variance = _tango_terms(gains, losses, num_examples, difference)
@@ -52,7 +53,7 @@ def _tango_terms(gains: int, losses: int, num_examples: int, difference: float) 
 
 def agreement_interval(value: float, num_units: int, level: float) -> tuple[float, float]:
     """Return the interval of a difference that all units share; the argument is in `paired.estimate_difference`."""
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+    z = z_quantile(level)
     share = z * z / (num_units + z * z)
     return value - share * (1 + value), value + share * (1 - value)
 

@@ -12,6 +12,7 @@ import numpy as np
 from harness.findings import Ratio
 from harness.schema import Estimate
 from harness.stats.estimate import Floats
+from harness.stats.quantile import t_quantile
 
 NO_VARIANCE = 1e-24
 """An error variance below this is 0 up to rounding (draws that are all equal)."""
@@ -54,7 +55,7 @@ def fieller(pair: Pair, level: float = 0.95, names: tuple[str, str] = ("numerato
         shows no variance, which would claim an interval without width. A denominator without variance that is not 0
         counts as known exactly.
     """
-    n, d, t = pair.first, pair.second, _t_quantile(level, pair.degrees)
+    n, d, t = pair.first, pair.second, t_quantile(pair.degrees, level)
     (v_n, c), (_, v_d) = pair.covariance.tolist()
     reason = _obstacle(pair, t, level, names)
     if reason:
@@ -69,7 +70,7 @@ def fieller(pair: Pair, level: float = 0.95, names: tuple[str, str] = ("numerato
 
 def is_distinguishable(value: float, stderr: float, degrees: float, level: float) -> bool:
     """Say whether a value differs from 0 by more than its error allows: |value| > t · stderr. nan never does."""
-    return abs(value) > _t_quantile(level, degrees) * stderr
+    return abs(value) > t_quantile(degrees, level) * stderr
 
 
 def transfer_ratio(untrained: Estimate, trained: Estimate, degrees: float, level: float = 0.95) -> Ratio:
@@ -192,12 +193,6 @@ def _obstacle(pair: Pair, t: float, level: float, names: tuple[str, str]) -> str
     if v_n - 2 * ratio * c + ratio**2 * v_d <= 1e-12 * (v_n + ratio**2 * v_d):
         return f"no variance seen in the ratio of {names[0]} and {names[1]}"
     return None
-
-
-def _t_quantile(level: float, degrees: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + level / 2))
 
 
 def _estimate(pair: Pair, level: float, numbers: tuple[float, ...], method: str) -> Estimate:
