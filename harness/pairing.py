@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from harness.errors import UsageError
 from harness.identity import MUST_AGREE, MUST_AGREE_WITH_BASE, FieldDifference, conflicting_fields
 from harness.schema import TrainingCost
 from harness.stats.estimate import Floats, cluster_numbers
-from harness.verdicts import Ints, RunVerdicts, TaskVerdicts
+from harness.verdicts import Ints, RunVerdicts, TaskVerdicts, find_runs, load_run
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,20 @@ def gather_labels(runs: Iterable[RunVerdicts]) -> tuple[LabelVerdicts, ...]:
     for run in runs:
         groups.setdefault(run.label, []).append(run)
     return tuple(_gather(label, members) for label, members in groups.items())
+
+
+def load_label(path: Path, allow_incomplete: bool = False) -> LabelVerdicts:
+    """Return the one label that a path stands for (`harness.verdicts.find_runs`).
+
+    Raises:
+        HarnessError: if there is no finished run, or runs of several labels.
+    """
+    found = gather_labels(load_run(run, allow_incomplete) for run in find_runs(path))
+    if len(found) != 1:
+        raise UsageError(
+            f"{path} holds runs of several labels ({', '.join(label.label for label in found)}): name one run directory"
+        )
+    return found[0]
 
 
 def _gather(label: str, runs: Sequence[RunVerdicts]) -> LabelVerdicts:

@@ -12,7 +12,7 @@ from harness.cli.options import LEVEL, drift_option
 from harness.cli.table import stdout_console
 from harness.compare.report import CompareOptions, Sides, compare_labels
 from harness.errors import EXIT_OK, UsageError
-from harness.pairing import LabelVerdicts, gather_labels
+from harness.pairing import LabelVerdicts, gather_labels, load_label
 from harness.store import encode_pretty
 from harness.verdicts import find_runs, load_run
 
@@ -86,11 +86,11 @@ def command(base: Path, candidates: tuple[Path, ...], **flags: Any) -> int:
             f"pass --resamples {needed} or more"
         )
     sides = Sides(
-        base=_load_one(base, "BASE", allow_incomplete),
+        base=load_label(base, allow_incomplete),
         candidates=_load(candidates, allow_incomplete),
         references=_load(flags["references"], allow_incomplete),
-        elicited=_load_one(flags["elicited"], "--elicited", allow_incomplete),
-        base_samples=_load_one(flags["base_samples"], "--base-samples", allow_incomplete),
+        elicited=_load_one(flags["elicited"], allow_incomplete),
+        base_samples=_load_one(flags["base_samples"], allow_incomplete),
     )
     options = CompareOptions(
         level=flags["level"],
@@ -113,15 +113,8 @@ def _load(paths: tuple[Path, ...], allow_incomplete: bool) -> tuple[LabelVerdict
     return gather_labels(load_run(file, allow_incomplete) for file in files)
 
 
-def _load_one(path: Path | None, where: str, allow_incomplete: bool) -> Any:
-    if path is None:
-        return None
-    found = _load((path,), allow_incomplete)
-    if len(found) != 1:
-        raise UsageError(
-            f"{where} {path} holds runs of {', '.join(label.label for label in found)}; expected one label"
-        )
-    return found[0]
+def _load_one(path: Path | None, allow_incomplete: bool) -> LabelVerdicts | None:
+    return None if path is None else load_label(path, allow_incomplete)
 
 
 def _split_trained_on(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

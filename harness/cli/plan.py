@@ -20,7 +20,7 @@ from harness.pairing import (
     PairedTask,
     check_comparable,
     describe_difference,
-    gather_labels,
+    load_label,
     pair_tasks,
 )
 from harness.sizing import (
@@ -35,7 +35,7 @@ from harness.sizing import (
     worst_variance,
 )
 from harness.store import encode_pretty
-from harness.verdicts import TaskVerdicts, find_runs, load_run
+from harness.verdicts import TaskVerdicts
 from tasks.registry import TASKS, select_tasks
 
 
@@ -77,7 +77,7 @@ def command(**flags: Any) -> int:
         raise UsageError(f"--correlation {correlation:g}: expected a number from -1 to below 1, e.g. 0.5")
     if len(flags["pilot"]) > 2:
         raise UsageError(f"{len(flags['pilot'])} pilots were given; expected none, one, or a base and a candidate")
-    pilots = [_read_pilot(path, flags["allow_incomplete"]) for path in flags["pilot"]]
+    pilots = [load_label(path, flags["allow_incomplete"]) for path in flags["pilot"]]
     names = split_names(flags["suite"], flags["task"])
     if not names and not pilots:
         raise UsageError("no task was named; pass --task gsm8k or --suite math, or --pilot RUN to plan for its tasks")
@@ -108,13 +108,6 @@ def _reasons(report: SizingReport) -> str:
     for task in report.tasks:
         grouped.setdefault(task.reason or "", []).append(task.task)
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in grouped.items())
-
-
-def _read_pilot(path: Path, allow_incomplete: bool) -> LabelVerdicts:
-    labels = gather_labels(load_run(found, allow_incomplete) for found in find_runs(path))
-    if len(labels) > 1:
-        raise UsageError(f"{path} holds runs of {', '.join(item.label for item in labels)}; name one run as the pilot")
-    return labels[0]
 
 
 def _variances(

@@ -15,7 +15,7 @@ from harness.pairing import PairedTask
 from harness.schema import Estimate
 from harness.stats.average import stretched_interval
 from harness.stats.decompose import Parts, decompose
-from harness.stats.estimate import NO_VARIANCE, Floats, estimate_mean
+from harness.stats.estimate import NO_VARIANCE, Floats, estimate_mean, unit_numbers
 from harness.stats.paired import difference_p_value, estimate_difference
 from harness.stats.power import detectable_by_mcnemar, detectable_by_sign_flip
 from harness.stats.skew import cluster_degrees, skewed_arms
@@ -108,7 +108,7 @@ def contrast_task(
 def _detectable(pair: PairedTask, difference: Estimate) -> float:
     if pair.is_single_binary and pair.clusters is None:
         return detectable_by_mcnemar(int(np.count_nonzero(pair.differences)), pair.num_examples, difference.level)
-    degrees = cluster_degrees(np.bincount(_units(pair)).astype(np.float64))
+    degrees = cluster_degrees(np.bincount(unit_numbers(pair.clusters, pair.num_examples)).astype(np.float64))
     return detectable_by_sign_flip(difference.stderr, degrees, difference.num_clusters, difference.level)
 
 
@@ -136,7 +136,7 @@ def _decompose(
     parts = decompose(base.share, base.correct, candidate.share, candidate.correct)
     draws = decompose(base.share_draws, base.correct_draws, candidate.share_draws, candidate.correct_draws)
     left_out = _parts_without_each_unit(pair, len(names))
-    units = _units(pair)
+    units = unit_numbers(pair.clusters, pair.num_examples)
 
     def estimate(value: float, drawn: Floats, without: Floats, answered: bool = True) -> Estimate:
         found = _estimate_part(value, drawn, without, units, level)
@@ -172,16 +172,9 @@ def _decompose(
     return decomposition, (elicitation, within)
 
 
-def _units(pair: PairedTask) -> Ints:
-    """Return the number of the independent unit (example, or cluster) of each example."""
-    if pair.clusters is None:
-        return np.arange(pair.num_examples)
-    return np.asarray(np.unique(pair.clusters, return_inverse=True)[1], dtype=np.int64)
-
-
 def _parts_without_each_unit(pair: PairedTask, num_cells: int) -> Parts:
     """Return the parts of the difference with one unit left out at a time, shape (G, C)."""
-    units = _units(pair)
+    units = unit_numbers(pair.clusters, pair.num_examples)
     columns = np.concatenate([cell_columns(side) for side in (pair.base, pair.candidate)], axis=1)
     totals = np.stack([np.bincount(units, weights=column) for column in columns.T], axis=1)
     sizes = np.bincount(units).astype(np.float64)

@@ -15,11 +15,10 @@ from harness.errors import SpecError, StoreError, UsageError
 from harness.gate.checks import Check, interval_level, measure_checks
 from harness.gate.examples import find_regressed
 from harness.gate.findings import GateReport, GateSide, GateTest, GateVerdict, TestVerdict
-from harness.pairing import LabelVerdicts, check_comparable, describe_left_out, gather_labels, pair_tasks
+from harness.pairing import LabelVerdicts, check_comparable, describe_left_out, load_label, pair_tasks
 from harness.spec import GatePolicy, did_you_mean
 from harness.stats.margin import MIN_DIFFERING
 from harness.stats.multiple import holm
-from harness.verdicts import find_runs, load_run
 
 NEAR_MARGIN = 0.1
 """A difference within this many standard errors of −margin: no number of examples is promised to decide."""
@@ -33,16 +32,7 @@ def gate_paths(baseline: Path, candidate: Path, policy: GatePolicy, allow_drift:
     Raises:
         HarnessError: if a run is missing, unfinished or has too many errors, or the two cannot be paired.
     """
-    return judge_runs(_load_side(baseline), _load_side(candidate), policy, allow_drift)
-
-
-def _load_side(path: Path) -> LabelVerdicts:
-    sides = gather_labels(load_run(run, allow_incomplete=True) for run in find_runs(path))
-    if len(sides) != 1:
-        raise UsageError(
-            f"{path} holds runs of several labels ({', '.join(side.label for side in sides)}): name one run directory"
-        )
-    return sides[0]
+    return judge_runs(load_label(baseline, True), load_label(candidate, True), policy, allow_drift)
 
 
 def judge_runs(

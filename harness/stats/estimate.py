@@ -45,7 +45,7 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
     num_examples = len(sums)
     if num_examples == 0:
         return _undefined(level, num_examples=0)
-    groups = np.arange(num_examples) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    groups = unit_numbers(clusters, num_examples)
     num_clusters = int(groups.max()) + 1
     total = float(counts.sum())
     value = float(sums.sum()) / total
@@ -84,6 +84,13 @@ def cluster_numbers(clusters: Sequence[str | None]) -> NDArray[np.int64] | None:
     names = [f"c{cluster}" if cluster is not None else f"#{row}" for row, cluster in enumerate(clusters)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], dtype=np.int64)
+
+
+def unit_numbers(clusters: NDArray[np.int64] | None, num_examples: int) -> NDArray[np.int64]:
+    """Return the number of each example's independent unit, from 0 without gaps: its cluster, or the example itself."""
+    if clusters is None:
+        return np.arange(num_examples)
+    return np.asarray(np.unique(clusters, return_inverse=True)[1], dtype=np.int64)
 
 
 def wilson_interval(share: float, num_trials: int, level: float = 0.95) -> tuple[float, float]:

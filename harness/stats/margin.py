@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from harness.schema import Estimate
-from harness.stats.estimate import Floats
+from harness.stats.estimate import Floats, unit_numbers
 from harness.stats.paired import Clusters, estimate_difference, margin_p_value
 from harness.stats.quantile import t_quantile
 from harness.stats.skew import cluster_degrees, skewness_factor, transform, untransform
@@ -81,9 +81,7 @@ def compare_to_margin(
 
 
 def _unit_totals(differences: Floats, clusters: Clusters) -> Floats:
-    if clusters is None:
-        return differences
-    return np.bincount(np.unique(clusters, return_inverse=True)[1], weights=differences).astype(np.float64)
+    return np.bincount(unit_numbers(clusters, len(differences)), weights=differences).astype(np.float64)
 
 
 def _skew_adjusted(plain: Estimate, totals: Floats, degrees: float, margin: float) -> tuple[Estimate, float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.schema import Estimate
-from harness.stats.estimate import NO_VARIANCE, Floats
+from harness.stats.estimate import NO_VARIANCE, Floats, unit_numbers
 from harness.stats.skew import cluster_degrees, skewed_arms
 from harness.stats.tango import agreement_interval, agreement_statistic, tango_interval, tango_statistic
 
@@ -225,7 +225,7 @@ def _pair(base: Floats, candidate: Floats, clusters: Clusters, single_binary: bo
     num_examples = len(base)
     differences = candidate - base
     value = float(differences.mean()) if num_examples else math.nan
-    groups = np.arange(num_examples) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    groups = unit_numbers(clusters, num_examples)
     sums = np.bincount(groups, weights=differences).astype(np.float64)
     residuals = np.bincount(groups, weights=differences - value).astype(np.float64)
     num_units = len(sums)

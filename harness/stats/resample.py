@@ -6,7 +6,7 @@ Draws come from here; what is made of them (averages, ratios, decompositions) is
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stats.estimate import Floats
+from harness.stats.estimate import Floats, unit_numbers
 
 BLOCK_ENTRIES = 1 << 17
 """Weights held at once: a few MB, so that memory is bounded and the processor's cache holds them."""
@@ -65,7 +65,7 @@ def percentile_interval(draws: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def _sum_within(columns: Floats, clusters: NDArray[np.int64]) -> Floats:
-    _, groups = np.unique(clusters, return_inverse=True)
+    groups = unit_numbers(clusters, len(columns))
     num_groups = int(groups.max()) + 1 if len(groups) else 0
     sums = [np.bincount(groups, weights=column, minlength=num_groups) for column in columns.T]
     return np.stack(sums, axis=1)
