@@ -13,8 +13,7 @@ from rich.markup import escape
 
 from harness.cli.eval import run_prepared
 from harness.cli.options import run_config, run_options, split_names
-from harness.cli.score import print_note
-from harness.cli.table import numbers_table, percent, stdout_console
+from harness.cli.table import numbers_table, percent, print_note, stdout_console
 from harness.cli.wiring import PreparedRun, close_scorers, prepare_run
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
 from harness.findings import AverageNoise, NoiseReport, TaskNoise

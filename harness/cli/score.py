@@ -12,7 +12,7 @@ from harness.checkpoint import ResolvedCheckpoint, check_label
 from harness.cli.eval import run_prepared
 from harness.cli.options import data_options, scoring_config, scoring_options
 from harness.cli.progress import show_progress
-from harness.cli.table import print_run
+from harness.cli.table import print_note, print_run
 from harness.cli.wiring import PreparedRun, close_scorers, plan_tasks, scorer_options
 from harness.engines.imported import IMPORTED, ImportedEngine, ImportedFile, parse_map
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, DataError, UsageError
@@ -187,8 +187,3 @@ def _execute(
 
 def _no_engine() -> NoReturn:
     raise DataError("the run has not finished generating; resume it with its `harness eval` command first")
-
-
-def print_note(text: str) -> None:
-    """Print a remark; on stderr, since stdout may be JSON for another program."""
-    click.echo(text, err=True)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -115,3 +116,8 @@ def _counts(summary: TaskSummary) -> tuple[str, ...]:
         str(summary.num_no_answer),
         truncated,
     )
+
+
+def print_note(text: str) -> None:
+    """Print a remark; on stderr, since stdout may be JSON for another program."""
+    click.echo(text, err=True)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from harness.checkpoint import check_label, default_label, read_template
 from harness.cli.options import drift_option, run_config, run_options
-from harness.cli.score import print_note
+from harness.cli.table import print_note
 from harness.cli.watch_gate import Gate, make_gate
 from harness.cli.watch_table import describe_point, print_trajectory
 from harness.cli.watcher import Pace, Watch

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from harness.cli.gate import read_policy, write_reports
-from harness.cli.score import print_note
+from harness.cli.table import print_note
 from harness.errors import UsageError
 from harness.gate.judge import gate_paths
 from harness.schema import RunRecord

@@ -10,7 +10,7 @@ import msgspec
 from harness.checkpoint import resolve_checkpoint
 from harness.cli.eval import run_prepared
 from harness.cli.gate import EXIT_CODES
-from harness.cli.score import print_note
+from harness.cli.table import print_note
 from harness.cli.watch_gate import Gate, judge_point
 from harness.cli.wiring import PreparedRun, close_scorers, prepare_run
 from harness.errors import EXIT_INCOMPLETE, CheckpointError, EngineError
