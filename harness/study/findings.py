@@ -1,0 +1,127 @@
+"""Records of what a study found: everything that tables, figures and the page are made of.
+
+Scores, shares and differences are fractions (1.0 is 100 points). nan where a number is undefined.
+"""
+
+from typing import Literal
+
+from harness.audit.findings import Audit
+from harness.findings import Outcomes, TransferReport
+from harness.schema import Estimate, Record, RunRecord
+from harness.study.spec import Role, StudySpec
+from harness.watch import TrajectoryPoint
+
+
+class TaskStanding(Record, frozen=True):
+    """What one checkpoint scores on one task, by itself."""
+
+    task: str
+    suite: str
+    metric: str
+    num_generations: int
+    """Per example (k), all runs together."""
+    score: Estimate
+    outcomes: Outcomes
+
+
+class Standing(Record, frozen=True):
+    """One row of the main table."""
+
+    label: str
+    title: str
+    role: Role
+    trained_on: tuple[str, ...]
+    """Empty if not known."""
+    prompting: str
+    """Styles its runs were asked in, such as `chat`."""
+    tasks: tuple[TaskStanding, ...]
+    """In the study's order; only tasks it has."""
+    domains: dict[str, Estimate]
+    """By domain; only those of which it has every task that the base has, since fewer would be another average."""
+    overall: Estimate | None
+    """None unless it has every task that the base has."""
+
+
+class Lead(Record, frozen=True):
+    """In one column of the main table: the best checkpoint against the next."""
+
+    column: str
+    """Task, domain, or `overall`."""
+    best: str
+    next_best: str
+    difference: Estimate
+    """Best minus next, paired by example."""
+    p_adjusted: float
+    """Holm's, over the columns of its kind (tasks, domains, overall)."""
+
+
+class PassCurve(Record, frozen=True):
+    """pass@k of one checkpoint on one task, for k = 1, 2, 4, … up to its generations."""
+
+    label: str
+    task: str
+    ks: tuple[int, ...]
+    pass_at_k: tuple[Estimate, ...]
+
+
+class CostRow(Record, frozen=True):
+    """What one checkpoint cost, all stages from the base on, and what it bought."""
+
+    label: str
+    stages: tuple[str, ...]
+    """Labels whose training is counted, earliest first; its own is the last."""
+    prompts: int | None
+    """None where a stage does not say."""
+    rollouts: int | None
+    gpu_hours: float | None
+    source: str
+    """`training.json`, or `typed` with what the study file says of it."""
+    gain: Estimate
+    """Overall difference to the base."""
+    gain_per_gpu_hour: Estimate | None
+    """None where the cost is not known."""
+    gain_per_1k_prompts: Estimate | None
+    on_front: bool
+    """No other checkpoint scores at least as much for fewer GPU-hours; False where the hours are not known."""
+
+
+class ClaimVerdict(Record, frozen=True):
+    """What the data say to one claim."""
+
+    claim: str
+    source: str
+    verdict: Literal["supported", "refuted", "undecided"]
+    evidence: str
+    """One line: the numbers that decide."""
+
+
+class StudyRun(Record, frozen=True):
+    """One run that the study read."""
+
+    label: str
+    """The study's, which may differ from the run's own."""
+    path: str
+    """As found."""
+    grading: str
+    record: RunRecord
+
+
+class StudyFindings(Record, frozen=True):
+    """Everything a report of a study is made of, but the texts of generations."""
+
+    spec: StudySpec
+    transfer: TransferReport
+    """Candidates and controls against the base, and against the elicited base where there is one."""
+    standings: tuple[Standing, ...]
+    """In the study's order; an elicited base stands after the base, with its own label."""
+    leads: tuple[Lead, ...]
+    curves: tuple[PassCurve, ...]
+    costs: tuple[CostRow, ...]
+    """Of candidates and controls; references where a cost was given."""
+    claims: tuple[ClaimVerdict, ...]
+    audits: tuple[Audit, ...]
+    trajectories: dict[str, tuple[TrajectoryPoint, ...]]
+    """By label, oldest step first."""
+    runs: tuple[StudyRun, ...]
+    not_run: tuple[str, ...]
+    """Checkpoints, tasks or sections that are missing, one line each with the reason."""
