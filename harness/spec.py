@@ -9,7 +9,8 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -153,14 +154,22 @@ def parse_record(data: Mapping[str, Any], kind: type[T], source: str) -> T:
         raise SpecError(f"{source}: {error}") from error
 
 
-def _reject_unknown_keys(data: Mapping[str, Any], kind: Any, source: str, prefix: str = "") -> None:
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    for key, value in data.items():
-        if key not in fields:
-            hint = did_you_mean(key, fields) or f"; known: {', '.join(fields)}"
-            raise SpecError(f"{source}: unknown setting {prefix}{key}{hint}")
-        if isinstance(value, Mapping) and isinstance(fields[key], type) and issubclass(fields[key], msgspec.Struct):
-            _reject_unknown_keys(value, fields[key], source, f"{prefix}{key}.")
+def _reject_unknown_keys(value: Any, kind: Any, source: str, place: str = "") -> None:
+    """Look through tables, optional tables and arrays of tables."""
+    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        for key, item in value.items():
+            name = f"{place}.{key}".removeprefix(".")
+            if key not in fields:
+                hint = did_you_mean(key, fields) or f"; known: {', '.join(fields)}"
+                raise SpecError(f"{source}: unknown setting {name}{hint}")
+            _reject_unknown_keys(item, fields[key], source, name)
+    elif isinstance(value, list | tuple) and get_origin(kind) is tuple:
+        for number, item in enumerate(value):
+            _reject_unknown_keys(item, get_args(kind)[0], source, f"{place}[{number}]")
+    elif get_origin(kind) in (Union, UnionType):
+        for option in get_args(kind):
+            _reject_unknown_keys(value, option, source, place)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

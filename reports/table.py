@@ -4,9 +4,11 @@ A table knows nothing of terminals, LaTeX or HTML: reports.formats renders it. C
 number behind it, so that a CSV carries every digit.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.findings import Ratio
 from harness.schema import Estimate
 
 UNKNOWN = "–"
@@ -27,6 +29,8 @@ class Cell:
     """Shown in bold."""
     number: float | Estimate | None = None
     """The number behind the text, in the unit of `Column.unit`; None for text."""
+    before: float | None = None
+    """The earlier number of a text like `22 → 60 %`, whose later one is `number`; None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,135 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     """Footnotes: what marks mean, levels, what was left out."""
+
+
+DAGGER = "†"
+"""Mark of a difference that is significant after adjustment."""
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """Return a fraction in points from 0 to 100; `–` where it is undefined."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    return f"{_rounded(100 * value, digits):.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """Return a difference in points with its sign; 0 is +0.0."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    return f"{_rounded(100 * value, digits):+.{digits}f}"
+
+
+def plain(value: float | None, digits: int = 2) -> str:
+    """Return a number as it is, with thousands set apart, such as GPU-hours or a ratio."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    return f"{_rounded(value, digits):,.{digits}f}"
+
+
+def count(value: int | None) -> str:
+    """Return a number of things, with thousands set apart."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value as papers print it."""
+    if p is None or math.isnan(p):
+        return UNKNOWN
+    return "<.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent(share: float) -> str:
+    """Return a level as a percentage with all its digits, so that 0.9999 is not 100 %."""
+    return f"{100 * share:g}%"
+
+
+def is_significant(level: float, p_adjusted: float) -> bool:
+    """Say whether an adjusted p-value is below 1 − level; nan is not."""
+    return p_adjusted < 1 - level
+
+
+def interval(estimate: Estimate, digits: int = 1) -> str:
+    """Return the interval of a score in points; says so where the number has none."""
+    ends = points(estimate.ci_low, digits), points(estimate.ci_high, digits)
+    return _joined(estimate, ends, "–")
+
+
+def signed_interval(estimate: Estimate, digits: int = 1) -> str:
+    """Return the interval of a difference in points; says so where the number has none."""
+    ends = signed(estimate.ci_low, digits), signed(estimate.ci_high, digits)
+    return _joined(estimate, ends, " to ")
+
+
+def plain_interval(estimate: Estimate, digits: int = 2) -> str:
+    """Return the interval of a plain number; says so where the number has none."""
+    ends = plain(estimate.ci_low, digits), plain(estimate.ci_high, digits)
+    return _joined(estimate, ends, " to ")
+
+
+def text_cell(text: str, strong: bool = False, mark: str = "") -> Cell:
+    """Return a cell of words."""
+    return Cell(text, strong=strong, mark=mark)
+
+
+def with_interval(estimate: Estimate, strong: bool = False, mark: str = "") -> Cell:
+    """Return a score in points with its interval."""
+    return Cell(points(estimate.value), interval(estimate), mark, strong, estimate)
+
+
+def signed_cell(estimate: Estimate, strong: bool = False, mark: str = "") -> Cell:
+    """Return a difference in points with its interval."""
+    return Cell(signed(estimate.value), signed_interval(estimate), mark, strong, estimate)
+
+
+def plain_cell(estimate: Estimate, digits: int = 2, strong: bool = False, mark: str = "") -> Cell:
+    """Return an estimate as it is, with its interval, for a `plain` column."""
+    return Cell(plain(estimate.value, digits), plain_interval(estimate, digits), mark, strong, estimate)
+
+
+def ratio_cell(ratio: Ratio, digits: int = 2) -> Cell:
+    """Return a quotient with its interval, for a `plain` column; `–` where it is not identifiable."""
+    return Cell(UNKNOWN) if ratio.reason is not None else plain_cell(ratio.estimate, digits)
+
+
+def points_cell(value: float | None, digits: int = 1, strong: bool = False) -> Cell:
+    """Return a fraction in points, without interval."""
+    return Cell(points(value, digits), strong=strong, number=value)
+
+
+def share_cell(share: float | None, digits: int = 0) -> Cell:
+    """Return a share as a percentage, for a `percent` column."""
+    text = points(share, digits)
+    return Cell(text if text == UNKNOWN else f"{text} %", number=share)
+
+
+def change_cell(before: float, after: float) -> Cell:
+    """Return two shares as percentages, for a `percent` column; `?` where a run does not say."""
+    text = " → ".join("?" if math.isnan(share) else points(share, 0) for share in (before, after))
+    return Cell(f"{text} %", number=after, before=before)
+
+
+def number_cell(value: float | None, digits: int = 2) -> Cell:
+    """Return a number as it is, for a `plain` column."""
+    return Cell(plain(value, digits), number=value)
+
+
+def count_cell(value: int | None) -> Cell:
+    """Return a number of things, for a `plain` column."""
+    return Cell(count(value), number=value)
+
+
+def probability_cell(p: float | None) -> Cell:
+    """Return a p-value, for a `plain` column."""
+    return Cell(probability(p), number=p)
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def _joined(estimate: Estimate, ends: tuple[str, str], between: str) -> str:
+    if math.isnan(estimate.value):
+        return ""
+    return "no interval" if math.isnan(estimate.ci_low) else between.join(ends)

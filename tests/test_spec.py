@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from harness.errors import SpecError
-from harness.schema import CheckpointRef, EngineSpec, Fingerprint, RunSpec, Sampling, TaskRef
+from harness.schema import CheckpointRef, EngineSpec, Fingerprint, Record, RunSpec, Sampling, TaskRef
 from harness.spec import (
     EvalConfig,
     SamplingConfig,
@@ -107,6 +107,36 @@ def test_unknown_setting_is_refused_with_a_suggestion() -> None:
     """A typing mistake in a nested table names the field that was meant."""
     with pytest.raises(SpecError, match=r"unknown setting sampling.temprature \(did you mean temperature\?\)"):
         parse_record({"ckpt": "x", "tasks": (), "sampling": {"temprature": 1}}, EvalConfig, "study.toml")
+
+
+class Inner(Record, frozen=True):
+    """A table of a test's settings."""
+
+    depth: int = 0
+
+
+class Outer(Record, frozen=True):
+    """Settings with tables where they may stand: in an array, and where there may be none."""
+
+    rows: tuple[Inner, ...] = ()
+    maybe: Inner | None = None
+    names: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"rows": [{}, {"deptth": 1}]}, r"unknown setting rows\[1\]\.deptth \(did you mean depth\?\)"),
+        ({"maybe": {"deptth": 1}}, r"unknown setting maybe\.deptth \(did you mean depth\?\)"),
+        ({"rowz": []}, r"unknown setting rowz \(did you mean rows\?\)"),
+    ],
+)
+def test_unknown_settings_are_found_in_every_table(data: dict[str, object], message: str) -> None:
+    """Arrays of tables and optional tables are looked into; free tables take any key."""
+    with pytest.raises(SpecError, match=message):
+        parse_record(data, Outer, "study.toml")
+    fine = parse_record({"rows": [{"depth": 2}], "maybe": {"depth": 1}, "names": {"any": "x"}}, Outer, "study.toml")
+    assert (fine.rows[0].depth, fine.maybe, fine.names) == (2, Inner(depth=1), {"any": "x"})
 
 
 def test_wrong_type_is_refused_with_its_place() -> None:

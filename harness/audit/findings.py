@@ -1,6 +1,19 @@
 """Records of what an audit found: how far training prompts and evaluation examples overlap."""
 
+from typing import Literal
+
 from harness.schema import Estimate, Record
+
+
+class OverlapMatch(Record, frozen=True):
+    """The strongest evidence against one example."""
+
+    example_id: str
+    kind: Literal["exact", "near", "13-gram"]
+    row: int
+    """Of the training file, from 1; blank lines do not count."""
+    evidence: str
+    """The similarity, or the first shared run of words; empty if exact."""
 
 
 class TaskOverlap(Record, frozen=True):
@@ -20,7 +33,11 @@ class TaskOverlap(Record, frozen=True):
     num_short: int
     """Examples with fewer than 8 words, which only the exact and near searches see."""
     contaminated: tuple[str, ...]
-    """Ids of the examples that count as contaminated: exact, near, or 13-gram."""
+    """Ids of the examples that count as contaminated: exact, near, or covered by 13-grams."""
+    matches: tuple[OverlapMatch, ...] = ()
+    """One for each contaminated example, in their order."""
+    num_covered: int = 0
+    """Examples of which 13-grams of one training prompt cover at least the share `Audit.min_cover`."""
 
 
 class CleanDifference(Record, frozen=True):
@@ -72,3 +89,5 @@ class Audit(Record, frozen=True):
     """Of the checkpoints that were trained on the file; empty for a bare audit."""
     labels: tuple[LabelFinding, ...]
     notes: tuple[str, ...]
+    min_cover: float = 0.5
+    """Share of an example's words from which on shared 13-grams count as contamination; 0 counts a single one."""

@@ -1,6 +1,7 @@
 """`harness elicit`: the checkpoint in every prompt style, and the run that takes the best of them without bias."""
 
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from harness.cli.eval import run_prepared
 from harness.cli.options import run_config, settings_options
-from harness.cli.table import numbers_table, percent, points, stdout_console
+from harness.cli.table import numbers_table, stdout_console
 from harness.cli.wiring import PreparedRun, close_scorers, find_checkpoint, prepare_run, resolve_prompting
 from harness.elicit import ElicitedPlan, StyleRun, assemble, plan_elicited
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
@@ -21,6 +22,7 @@ from harness.runner import finish
 from harness.schema import STYLES, Elicitation, Estimate, Style, TaskElicitation, TrainingCost
 from harness.spec import EvalConfig, did_you_mean
 from harness.store import RunStore, encode_pretty, run_path
+from reports.table import percent, points
 from tasks.registry import select_tasks
 
 
@@ -45,31 +47,53 @@ def command(styles: str | None, as_json: bool, **flags: Any) -> int:
     harness elicit --ckpt Qwen/Qwen3-4B-Base --suite math,code --preset avg@8
     harness elicit --ckpt lab/base --task lab_math --styles chat,few_shot
     """  # noqa: D301 - click reads \b as a backspace character
-    config = run_config(flags)
+    elicited = run_elicited(run_config(flags), _parse_styles(styles))
+    if elicited is None:
+        return EXIT_INCOMPLETE
+    if as_json:
+        sys.stdout.write(encode_pretty(elicited.elicitation).decode())
+    else:
+        _print(elicited.elicitation, elicited.path)
+    return EXIT_OK
+
+
+@dataclass(frozen=True)
+class ElicitedRun:
+    """An elicited run on disk."""
+
+    elicitation: Elicitation
+    path: Path
+
+
+def run_elicited(config: EvalConfig, styles: tuple[Style, ...] = STYLES) -> ElicitedRun | None:
+    """Run a checkpoint in every style that it and the tasks have, and put the elicited run together.
+
+    Returns:
+        The run; None if some requests of a style ended in error, which has been said on stderr.
+
+    Raises:
+        HarnessError: as prepare_run and harness.runner.execute, or if the config names a prompt style.
+    """
     if config.prompting != "auto":
         raise UsageError(f"prompting is set to {config.prompting}, which elicit varies itself; pass --styles instead")
     prepared: dict[Style, PreparedRun] = {}
     try:
         checkpoint = find_checkpoint(config)
         plain = resolve_prompting(config, checkpoint)
-        for style, names in tasks_by_style(config, _parse_styles(styles)).items():
+        for style, names in tasks_by_style(config, styles).items():
             # runs of one label are repeats to `harness compare`, so only the plain style keeps the checkpoint's own
             label = checkpoint.ref.label if style == plain else f"{checkpoint.ref.label}-{style}"
             prepared[style] = prepare_run(_style_config(config, style, names, label))
         runs = [run for style, item in prepared.items() if (run := _run_style(style, item)) is not None]
         if len(runs) < len(prepared):
-            return EXIT_INCOMPLETE
+            return None
         plan = plan_elicited(runs, plain, f"{checkpoint.ref.label}-elicited")
         path = run_path(Path(config.out), plan.spec)
         _store(plan, runs, checkpoint.training, path)
     finally:
         for item in prepared.values():
             close_scorers(item.planned)
-    if as_json:
-        sys.stdout.write(encode_pretty(plan.elicitation).decode())
-    else:
-        _print(plan.elicitation, path)
-    return EXIT_OK
+    return ElicitedRun(plan.elicitation, path)
 
 
 def tasks_by_style(config: EvalConfig, wanted: tuple[Style, ...]) -> dict[Style, tuple[str, ...]]:

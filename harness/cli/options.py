@@ -197,3 +197,83 @@ def _split_drift(ctx: click.Context, param: click.Parameter, given: tuple[str, .
             hint = did_you_mean(field, MUST_AGREE_WITH_BASE) or f"; known: {', '.join(MUST_AGREE_WITH_BASE)}"
             raise UsageError(f"--allow-drift: no field named {field}{hint}")
     return fields
+
+
+def split_trained_on(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return --trained-on as label → domains; `*` stands for every candidate.
+
+    Raises:
+        UsageError: if one names no domain.
+    """
+    found = {}
+    for text in given:
+        label, equals, domains = text.rpartition("=")
+        names = tuple(name.strip() for name in domains.split(",") if name.strip())
+        if not names or (equals and not label):
+            raise UsageError(f"--trained-on {text}: expected DOMAINS or LABEL=DOMAINS, e.g. chat or grlo=chat")
+        found[label or "*"] = names
+    return found
+
+
+def comparison_options(function: F) -> F:
+    """Add the options of commands that hold candidates against a base."""
+    for option in (
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap."),
+        click.option(
+            "--resamples",
+            type=click.IntRange(100, 1_000_000),
+            default=10_000,
+            show_default=True,
+            metavar="N",
+            help="Bootstrap draws, from 100 to a million.",
+        ),
+        click.option("--allow-incomplete", is_flag=True, help="Leave out examples whose request ended in error."),
+        drift_option,
+        click.option(
+            "--overall",
+            type=click.Choice(["domains", "tasks"]),
+            default="domains",
+            show_default=True,
+            help="What the overall average weighs equally.",
+        ),
+        click.option(
+            "--level", type=LEVEL, default=0.95, show_default=True, metavar="X", help="Coverage of the intervals."
+        ),
+        click.option(
+            "--trained-on",
+            metavar="[LABEL=]DOMAINS",
+            multiple=True,
+            help="What a candidate was trained on, e.g. chat, or grlo=chat, or rlvr=math,code.  [default: its "
+            "training.json]",
+        ),
+        click.option(
+            "--elicited",
+            metavar="RUN",
+            type=click.Path(path_type=Path),
+            help="The base under its best prompt style, from `harness elicit`: compare against it too.",
+        ),
+        click.option(
+            "--reference",
+            "references",
+            metavar="RUN",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="A released checkpoint to measure the closed gap to.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def check_resamples(resamples: int, level: float) -> None:
+    """Check that the tails of an interval have enough draws.
+
+    Raises:
+        UsageError: if they have not.
+    """
+    needed = math.ceil(20 / (1 - level))
+    if resamples < needed:
+        raise UsageError(
+            f"{resamples:,} resamples leave too few in the tails of a {100 * level:g}% interval; "
+            f"pass --resamples {needed} or more"
+        )

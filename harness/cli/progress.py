@@ -1,12 +1,22 @@
 """Progress bars on a terminal: a line of 80 columns a task: rate, running score, time left. Silent elsewhere."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from harness.runner import Progress as RunProgress
 from harness.schema import Generation, Score
@@ -77,6 +87,18 @@ def _rate(speed: float | None) -> str:
     if not speed:
         return ""
     return f"{speed:.1f}/s" if speed < 1000 else f"{speed:.0f}/s"
+
+
+@contextmanager
+def show_steps() -> Iterator[Callable[[str], None]]:
+    """Yield what to call at each step of longer work: a person watching sees its name and the time so far."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        line = progress.add_task("")
+        yield lambda step: progress.update(line, description=step)
 
 
 def show_progress() -> AbstractContextManager[RunProgress]:

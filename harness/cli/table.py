@@ -1,6 +1,5 @@
 """The table that ends `harness eval` and `harness score`: one row a task, its outcomes beside its score."""
 
-import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.schema import Estimate, RunRecord, TaskSummary
+from reports.table import percent, points
 
 WIDTH_WHEN_PIPED = 132
 """Columns when the output is not a terminal: nothing is cut."""
@@ -82,11 +82,6 @@ def numbers_table(names: Iterable[str], numbers: Iterable[str]) -> Table:
     return table
 
 
-def percent(share: float) -> str:
-    """Return a share as a percentage with all its digits, so that 0.9999 is not 100 %."""
-    return f"{100 * share:g}%"
-
-
 def interval_header(level: float) -> str:
     """Return the heading of a column of intervals."""
     return f"{percent(level)}\ninterval"
@@ -101,11 +96,6 @@ def _seconds(record: RunRecord) -> str:
 
 def _numbers(estimate: Estimate) -> tuple[str, str]:
     return points(estimate.value), f"{points(estimate.ci_low)} – {points(estimate.ci_high)}"
-
-
-def points(value: float) -> str:
-    """Return a fraction in points from 0 to 100."""
-    return "nan" if math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _counts(summary: TaskSummary) -> tuple[str, ...]:

@@ -90,8 +90,8 @@ def contrast_task(
         suite=ref.suite,
         metric=pair.candidate.metric,
         num_examples=pair.num_examples,
-        base=_arm(pair, pair.base, level),
-        candidate=_arm(pair, pair.candidate, level),
+        base=measure_arm(pair.base, pair.clusters, level),
+        candidate=measure_arm(pair.candidate, pair.clusters, level),
         difference=difference,
         p_value=p_value,
         p_method=p_method,
@@ -112,17 +112,22 @@ def _detectable(pair: PairedTask, difference: Estimate) -> float:
     return detectable_by_sign_flip(difference.stderr, degrees, difference.num_clusters, difference.level)
 
 
-def _arm(pair: PairedTask, side: TaskVerdicts, level: float) -> Arm:
-    num_generations = side.values.shape[1]
-    score = estimate_mean(
-        side.values.sum(axis=1), np.full(pair.num_examples, float(num_generations)), pair.clusters, level
-    )
-    knows_finish = bool(side.finish_known.all())
+def measure_arm(verdicts: TaskVerdicts, clusters: Ints | None, level: float) -> Arm:
+    """Measure one side of a task by itself.
+
+    Args:
+        verdicts: of examples that all ended without error.
+        clusters: cluster number of each example; None if each stands alone.
+        level: coverage of the interval.
+    """
+    num_examples, num_generations = verdicts.values.shape
+    score = estimate_mean(verdicts.values.sum(axis=1), np.full(num_examples, float(num_generations)), clusters, level)
+    knows_finish = bool(verdicts.finish_known.all())
     outcomes = Outcomes(
-        no_answer=float(1 - side.answered.mean()),
-        truncated=float(side.truncated.mean()) if knows_finish else math.nan,
-        timeout=float(side.timeout.mean()),
-        mean_tokens=float(side.num_tokens.mean()),
+        no_answer=float(1 - verdicts.answered.mean()),
+        truncated=float(verdicts.truncated.mean()) if knows_finish else math.nan,
+        timeout=float(verdicts.timeout.mean()),
+        mean_tokens=float(verdicts.num_tokens.mean()),
     )
     return Arm(score=score, outcomes=outcomes)
 

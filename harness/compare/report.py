@@ -153,7 +153,7 @@ def _notes(
             "both sides have the same weights: the difference is in how they were asked or drawn, not in training"
         )
     for label in (base, candidate):
-        if label.num_checkpoints > 1:
+        if label.num_checkpoints > 1 and _has_repeated_task(label):
             notes.append(
                 f"{label.label} is {label.num_checkpoints} checkpoints: intervals and p-values are about these; what "
                 "another training seed would give is in the table of several runs"
@@ -164,6 +164,11 @@ def _notes(
             "are alike, a 95 % interval of its score covers about 90 %"
         )
     return tuple(notes)
+
+
+def _has_repeated_task(label: LabelVerdicts) -> bool:
+    """Say whether any task was repeated; imported files of one task each have digests of their own as weights."""
+    return any(sum(name in tasks for tasks in label.repeats) > 1 for name in label.tasks)
 
 
 def _check_samples(base: LabelVerdicts, samples: LabelVerdicts) -> None:

@@ -77,12 +77,12 @@ class CostRow(Record, frozen=True):
     source: str
     """`training.json`, or `typed` with what the study file says of it."""
     gain: Estimate
-    """Overall difference to the base."""
+    """Overall difference to the base; nan unless it has every task that the base has."""
     gain_per_gpu_hour: Estimate | None
-    """None where the cost is not known."""
+    """None where the cost is not known, or is 0."""
     gain_per_1k_prompts: Estimate | None
     on_front: bool
-    """No other checkpoint scores at least as much for fewer GPU-hours; False where the hours are not known."""
+    """No other row is at least as good and as cheap, and better in one of the two; False where hours are not known."""
 
 
 class ClaimVerdict(Record, frozen=True):

@@ -1,14 +1,29 @@
 """The study file: which checkpoints, which tasks, how sure, what is claimed. TOML → one frozen StudySpec.
 
-It says what a study is; harness.study.load finds its runs, and `harness study run` makes the missing ones.
+It says what a study is; harness.study.runs finds its runs, and `harness study run` makes the missing ones.
 """
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness.schema import Positive, Record
-from harness.spec import EngineConfig, SamplingConfig
+from harness.checkpoint import check_label
+from harness.errors import CheckpointError, SpecError
+from harness.identity import MUST_AGREE_WITH_BASE
+from harness.schema import STYLES, Positive, Record
+from harness.spec import (
+    EngineConfig,
+    SamplingConfig,
+    did_you_mean,
+    merge_tables,
+    parse_assignments,
+    parse_record,
+    read_toml,
+)
+from harness.study.claims import parse_claim
 
 Role = Literal["base", "candidate", "control", "reference"]
 """Where training began; what is being judged; an arm that shows what any training would do (random reward, ending the
@@ -53,7 +68,7 @@ class StudyCheckpoint(Record, frozen=True):
     cost: TypedCost | None = None
     """Only where training.json does not say."""
     published: tuple[str, ...] = ()
-    """Models of reports/published whose figures stand beside this checkpoint's, such as `qwen3_report/qwen3-4b`."""
+    """Models of reports/published whose figures stand beside this checkpoint's, such as `qwen3_report/qwen3-4b-thinking`."""
     trajectory: str | None = None
     """Trajectory file of its training, from `harness watch`."""
 
@@ -72,6 +87,8 @@ class TrainingPrompts(Record, frozen=True):
 
     prompts: str
     """JSON-lines (or .jsonl.gz, .parquet) file."""
+    field: str | None = None
+    """Where a row has its prompt, dotted; None takes the first of the usual names."""
     checkpoints: tuple[str, ...] = ()
     """Labels that were trained on it: their differences are computed on the clean part too."""
 
@@ -131,3 +148,179 @@ class StudySpec(Record, frozen=True):
     def checkpoint(self, label: str) -> StudyCheckpoint:
         """Return a checkpoint by its label."""
         return next(checkpoint for checkpoint in self.checkpoints if checkpoint.label == label)
+
+    @property
+    def elicited_label(self) -> str | None:
+        """Label of the elicited base; None if the study has none."""
+        return f"{self.base.label}-elicited" if self.base.elicit else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that can have runs: the checkpoints' in their order, the elicited base's after the base's."""
+        own = ((each.label, self.elicited_label if each.role == "base" else None) for each in self.checkpoints)
+        return tuple(label for pair in own for label in pair if label is not None)
+
+
+def read_study(path: Path, assignments: Iterable[str] = (), updates: Mapping[str, Any] | None = None) -> StudySpec:
+    """Read a study file.
+
+    Args:
+        path: the TOML file.
+        assignments: `NAME=VALUE` of --set, laid over everything else.
+        updates: settings of other flags, laid over the file.
+
+    Raises:
+        SpecError: if the file cannot be read, or is no study.
+    """
+    data = merge_tables(merge_tables(read_toml(path), updates or {}), parse_assignments(assignments))
+    return parse_study(data, str(path))
+
+
+def parse_study(data: Mapping[str, Any], source: str) -> StudySpec:
+    """Build a study from plain data, checked; `source` is named in errors. A leading ~ in paths is expanded.
+
+    Raises:
+        SpecError: if a key is unknown, of the wrong type, or does not fit the others.
+    """
+    spec = parse_record(data, StudySpec, source)
+    problem = next(_problems(spec), None)
+    if problem is not None:
+        raise SpecError(f"{source}: {problem}")
+    return _expand_paths(spec)
+
+
+def _problems(spec: StudySpec) -> Iterator[str]:
+    """Yield what does not fit, one line each. Later checks may rely on earlier ones."""
+    yield from _label_problems(spec)
+    for checkpoint in spec.checkpoints:
+        yield from (f"checkpoint {checkpoint.label}: {text}" for text in _checkpoint_problems(spec, checkpoint))
+    yield from _setting_problems(spec)
+    labels = [checkpoint.label for checkpoint in spec.checkpoints]
+    yield from _claim_problems(spec)
+    for prompts in spec.training_prompts:
+        yield from (f"training_prompts {prompts.prompts}: {text}" for text in _unknown(prompts.checkpoints, labels))
+
+
+def _claim_problems(spec: StudySpec) -> Iterator[str]:
+    """Yield what is wrong with claims; whether there is such a domain or task is known once there are runs."""
+    for claim in spec.claims:
+        try:
+            parse_claim(claim.claim, spec.labels)
+        except SpecError as error:
+            yield str(error)
+
+
+def _label_problems(spec: StudySpec) -> Iterator[str]:
+    labels = [checkpoint.label for checkpoint in spec.checkpoints]
+    for key, value in (("name", spec.name), *(("label", label) for label in labels)):
+        if not _can_name_a_folder(value):
+            yield f"{key} {value!r} cannot name a folder: use letters, digits, and . _ - + @ (at most 100)"
+    for label in labels:
+        if labels.count(label) > 1:
+            yield f"two checkpoints are labelled {label}; give each a label of its own"
+    bases = [checkpoint.label for checkpoint in spec.checkpoints if checkpoint.role == "base"]
+    if len(bases) != 1:
+        found = f"{len(bases)} ({', '.join(bases)})" if bases else "none"
+        yield f'expected exactly one checkpoint with role = "base", found {found}'
+
+
+def _can_name_a_folder(text: str) -> bool:
+    try:
+        return bool(check_label(text))
+    except CheckpointError:
+        return False
+
+
+def _checkpoint_problems(spec: StudySpec, checkpoint: StudyCheckpoint) -> Iterator[str]:
+    if bool(checkpoint.ckpt) == bool(checkpoint.runs):
+        yield "give exactly one of ckpt (to be evaluated) and runs (made elsewhere)"
+    if checkpoint.ckpt and not spec.tasks:
+        yield 'it has a ckpt to evaluate, but the study names no tasks; add e.g. tasks = ["chat", "math", "code"]'
+    if not all(name.strip() for name in checkpoint.trained_on):
+        yield 'trained_on holds an empty name; expected domains such as ["chat"]'
+    if checkpoint.after is not None:
+        yield from _ancestry_problems(spec, checkpoint)
+    if checkpoint.elicit:
+        yield from _elicit_problems(spec, checkpoint)
+
+
+def _ancestry_problems(spec: StudySpec, checkpoint: StudyCheckpoint) -> Iterator[str]:
+    assert checkpoint.after is not None
+    if checkpoint.role == "base":
+        yield "it is the base, where training began, so it has no after"
+        return
+    if checkpoint.after == spec.base.label:
+        yield f"after names the base {spec.base.label}, which training starts from anyway; leave it out"
+    parents = {each.label: each.after for each in spec.checkpoints}
+    yield from (f"after: {text}" for text in _unknown([checkpoint.after], list(parents)))
+    chain = [checkpoint.label]
+    while (parent := parents.get(chain[-1])) is not None:
+        chain.append(parent)
+        if parent in chain[:-1]:
+            yield f"after goes round in a circle: {' after '.join(chain)}"
+            return
+
+
+def _elicit_problems(spec: StudySpec, checkpoint: StudyCheckpoint) -> Iterator[str]:
+    if checkpoint.role != "base":
+        yield "elicit = true is for the base alone"
+    if not checkpoint.ckpt:
+        yield "elicit = true needs ckpt, since it runs the base in every prompt style"
+    if checkpoint.prompting != "auto":
+        yield f'elicit = true varies the prompt style itself, but prompting is "{checkpoint.prompting}"; leave it out'
+    taken = {f"{checkpoint.label}-{style}" for style in (*STYLES, "elicited")}
+    for other in spec.checkpoints:
+        if other.label in taken:
+            yield f"elicit = true makes runs labelled {other.label}, as another checkpoint is; rename that one"
+
+
+def _setting_problems(spec: StudySpec) -> Iterator[str]:
+    if not 0.5 <= spec.level <= 0.9999:
+        yield f"level is {spec.level:g}, expected a coverage from 0.5 to 0.9999, such as 0.95"
+        return
+    if not 100 <= spec.num_resamples <= 10**6:
+        yield f"num_resamples is {spec.num_resamples:,}, expected from 100 to a million"
+    needed = math.ceil(20 / (1 - spec.level))
+    if spec.num_resamples < needed:
+        yield (
+            f"num_resamples is {spec.num_resamples:,}, which leaves too few in the tails of a {100 * spec.level:g}% "
+            f"interval; expected {needed:,} or more"
+        )
+    if spec.seed < 0:
+        yield f"seed is {spec.seed}, expected 0 or more"
+    yield from (f"allow_drift: {text}" for text in _unknown(spec.allow_drift, MUST_AGREE_WITH_BASE))
+
+
+def _unknown(given: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    names = list(known)
+    for name in given:
+        if name not in names:
+            yield f"nothing is called {name!r}{did_you_mean(name, names) or '; known: ' + ', '.join(names)}"
+
+
+def _expand_paths(spec: StudySpec) -> StudySpec:
+    """Expand ~ as a shell would: nobody does in a TOML file. A ckpt is expanded where it is looked for."""
+
+    def expand(path: str | None) -> str | None:
+        return str(Path(path).expanduser()) if path else path
+
+    checkpoints = tuple(
+        msgspec.structs.replace(
+            checkpoint,
+            runs=tuple(str(expand(path)) for path in checkpoint.runs),
+            chat_template=expand(checkpoint.chat_template),
+            trajectory=expand(checkpoint.trajectory),
+        )
+        for checkpoint in spec.checkpoints
+    )
+    prompts = tuple(
+        msgspec.structs.replace(given, prompts=str(expand(given.prompts))) for given in spec.training_prompts
+    )
+    return msgspec.structs.replace(
+        spec,
+        checkpoints=checkpoints,
+        training_prompts=prompts,
+        out=expand(spec.out),
+        data_dir=expand(spec.data_dir),
+        hub_dir=expand(spec.hub_dir),
+    )

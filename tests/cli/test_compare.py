@@ -66,7 +66,7 @@ def test_the_gap_to_a_reference_is_printed(run_harness: Run) -> None:
     """6B fine-tuned to Abel against OpenAI's 175B: more than the whole gap."""
     code, out, _ = run_harness("compare", "runs/6b", "runs/abel", "--reference", "runs/175b")
     assert code == 0
-    assert "gap to 175b closed" in out
+    assert "gap closed to" in out
     assert "1.10 (1.01 to 1.20)" in out
 
 

@@ -1,0 +1,159 @@
+"""The runs of a study: what each checkpoint is asked, making runs that are missing, finding those that are there."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+import msgspec
+
+from harness.cli.elicit import run_elicited
+from harness.cli.eval import run_prepared
+from harness.cli.wiring import close_scorers, prepare_run
+from harness.errors import CheckpointError, EngineError, LockedError, SpecError, StoreError
+from harness.schema import RunRecord
+from harness.spec import EvalConfig, SamplingConfig, resolve_sampling
+from harness.store import read_json, run_path
+from harness.study.runs import Asked, FoundRuns, find_study_runs
+from harness.study.spec import StudyCheckpoint, StudySpec
+from harness.verdicts import find_runs
+from tasks.registry import select_tasks
+from tasks.task import BenchmarkTask
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What became of one run of a study."""
+
+    label: str
+    state: Literal["complete already", "evaluated", "incomplete", "given", "could not run"]
+    detail: str
+    """Run directory, or the reason."""
+
+
+def study_run_paths(spec: StudySpec) -> FoundRuns:
+    """Return where each checkpoint's runs are: those named, or those under its label that fit. Needs no weights.
+
+    Raises:
+        HarnessError: if a task or setting does not exist, or more than one run could be meant.
+    """
+    return find_study_runs(spec, asked_of(spec))
+
+
+def asked_of(spec: StudySpec) -> dict[str, dict[str, Asked]]:
+    """Return what the study asks of each checkpoint that it evaluates, by label and task.
+
+    Raises:
+        HarnessError: if a task, preset or prompt style does not exist, or a sampling value is out of range.
+    """
+    evaluated = [checkpoint for checkpoint in spec.checkpoints if checkpoint.ckpt]
+    tasks = select_tasks(spec.tasks) if evaluated else ()
+    return {checkpoint.label: {task.name: _asked(spec, checkpoint, task) for task in tasks} for checkpoint in evaluated}
+
+
+def _asked(spec: StudySpec, checkpoint: StudyCheckpoint, task: BenchmarkTask) -> Asked:
+    if checkpoint.prompting not in ("auto", *task.styles):
+        raise SpecError(
+            f"checkpoint {checkpoint.label}: {task.name} has no {checkpoint.prompting} prompt; set prompting to "
+            f"{' or '.join(task.styles)}, or leave it out"
+        )
+    try:
+        sampling = resolve_sampling(task.sampling(spec.preset, "chat"), _overlaid(spec.sampling, checkpoint.sampling))
+    except SpecError as error:
+        raise SpecError(f"checkpoint {checkpoint.label}: {error}") from error
+    accepted = spec.accept_data.get(task.name)
+    registered = task.source.num_examples
+    return Asked(
+        version=task.version,
+        data_sha256=accepted or task.data_sha256,
+        num_examples=None if accepted else min(registered, spec.limit or registered),
+        sampling=msgspec.structs.replace(sampling, stop=()),
+    )
+
+
+def _overlaid(below: SamplingConfig, above: SamplingConfig) -> SamplingConfig:
+    given = {name: value for name, value in msgspec.structs.asdict(above).items() if value is not None}
+    return msgspec.structs.replace(below, **given)
+
+
+def eval_config(spec: StudySpec, checkpoint: StudyCheckpoint) -> EvalConfig:
+    """Return the settings with which `harness eval` makes a checkpoint's run."""
+    assert checkpoint.ckpt is not None, "a checkpoint given by its runs is not evaluated"
+    return EvalConfig(
+        ckpt=checkpoint.ckpt,
+        tasks=spec.tasks,
+        label=checkpoint.label,
+        out=spec.out,
+        preset=spec.preset,
+        sampling=_overlaid(spec.sampling, checkpoint.sampling),
+        engine=spec.engine,
+        prompting=checkpoint.prompting,
+        enable_thinking=checkpoint.enable_thinking,
+        chat_template=checkpoint.chat_template,
+        limit=spec.limit,
+        data_dir=spec.data_dir,
+        hub_dir=spec.hub_dir,
+        accept_data=spec.accept_data,
+        sandbox=spec.sandbox,
+        workers=spec.workers,
+    )
+
+
+def run_checkpoint(spec: StudySpec, checkpoint: StudyCheckpoint) -> Iterator[StudyOutcome]:
+    """Make a checkpoint's runs, or resume them, or read them back; yields one outcome a run.
+
+    A checkpoint that is missing, cannot be loaded or is being run elsewhere is an outcome: the others go on.
+
+    Raises:
+        HarnessError: for what concerns all checkpoints: settings, benchmark data, the sandbox, the disk.
+    """
+    label = checkpoint.label
+    try:
+        if checkpoint.runs:
+            yield StudyOutcome(label, "given", _describe_given(checkpoint))
+            return
+        config = eval_config(spec, checkpoint)
+        yield _evaluate(config, label)
+        if checkpoint.elicit and spec.elicited_label:
+            label = spec.elicited_label
+            yield _elicit(config, label)
+    except (CheckpointError, EngineError, LockedError) as error:
+        yield StudyOutcome(label, "could not run", str(error))
+
+
+def _describe_given(checkpoint: StudyCheckpoint) -> str:
+    try:
+        num_runs = len({file for path in checkpoint.runs for file in find_runs(Path(path))})
+    except StoreError as error:
+        raise CheckpointError(str(error)) from error
+    return f"{num_runs} in {', '.join(checkpoint.runs)}"
+
+
+def _evaluate(config: EvalConfig, label: str) -> StudyOutcome:
+    prepared = prepare_run(config)
+    try:
+        path = run_path(Path(config.out), prepared.spec)
+        was_complete = _is_complete(path)
+        if sys.stderr.isatty():
+            click.echo(label, err=True)
+        record = run_prepared(prepared)
+    finally:
+        close_scorers(prepared.planned)
+    if record.status == "incomplete":
+        num_failed = sum(summary.num_error for summary in record.tasks)
+        return StudyOutcome(label, "incomplete", f"{num_failed} requests ended in error: {path}")
+    return StudyOutcome(label, "complete already" if was_complete else "evaluated", str(path))
+
+
+def _elicit(config: EvalConfig, label: str) -> StudyOutcome:
+    finished = {path.parent for path in (Path(config.out) / label).glob("*/run.json")}
+    elicited = run_elicited(config)
+    if elicited is None:
+        return StudyOutcome(label, "incomplete", "requests of a prompt style ended in error")
+    return StudyOutcome(label, "complete already" if elicited.path in finished else "evaluated", str(elicited.path))
+
+
+def _is_complete(path: Path) -> bool:
+    return (path / "run.json").is_file() and read_json(path / "run.json", RunRecord).status == "complete"
