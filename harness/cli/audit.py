@@ -21,7 +21,6 @@ from harness.pairing import LabelVerdicts, check_comparable, load_label
 from harness.schema import Example
 from harness.store import encode_pretty
 from harness.study.contamination import read_examples
-from harness.verdicts import find_runs
 from reports.table import percent
 from tasks.dataset import check_hash
 from tasks.registry import select_tasks
@@ -92,7 +91,7 @@ def command(prompts: Path, field: str | None, base: Path | None, candidates: tup
     labels = _load_labels(base, candidates, flags["allow_drift"])
     tasks = _load_tasks(flags, labels) | _load_files(flags["examples"], flags["examples_field"])
     if base is not None and not split_names(flags["suite"], flags["task"]):
-        tasks = dict(read_examples(find_runs(base))) | tasks
+        tasks = dict(read_examples(labels[0].runs)) | tasks
     if not tasks:
         raise UsageError("nothing to search for; pass --suite math,code or --task gsm8k, or --examples FILE")
     audit = audit_prompts(open_prompts(prompts, field), tasks, flags["threshold"], flags["cover"])

@@ -60,7 +60,7 @@ def command(base: Path, candidates: tuple[Path, ...], **flags: Any) -> int:
     if flags["elicited"] is not None:
         assert spec.elicited_label is not None, "the base is marked as elicited"
         paths[spec.elicited_label] = find_runs(flags["elicited"])
-    write_and_show(spec, paths, (), flags["out"] or Path("reports") / spec.name, flags)
+    write_and_show(spec, paths, (), flags["out"] or Path("report") / spec.name, flags)
     return EXIT_OK
 
 

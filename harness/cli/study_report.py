@@ -14,9 +14,10 @@ from harness.cli.progress import show_steps
 from harness.cli.study_runs import study_run_paths
 from harness.cli.table import print_note, stdout_console
 from harness.errors import EXIT_NEGATIVE, EXIT_OK, UsageError
-from harness.study.assemble import assemble
+from harness.study.assemble import assemble, assemble_runs
 from harness.study.contamination import audit_study
 from harness.study.findings import StudyFindings
+from harness.study.gather import load_runs
 from harness.study.spec import StudySpec, read_study
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def report_command(study: Path, assignments: tuple[str, ...], **flags: Any) -> i
     harness study report study.toml -o paper/results --figures pdf --set level=0.99
     """  # noqa: D301 - click reads \b as a backspace character
     spec = read_study(study, assignments)
-    out = flags.pop("out") or Path("reports") / spec.name
+    out = flags.pop("out") or Path("report") / spec.name
     write_and_show(spec, *find_runs_of(spec), out, flags)
     return EXIT_OK
 
@@ -122,10 +123,12 @@ def write_and_show(
     options = ReportOptions(formats=_split_formats(flags["figures"]), max_generations=flags["examples"])
     check_out(out)  # before the work, not after it
     with show_steps() as say:
+        say("runs")
+        runs = load_runs(spec, paths)
         say("training prompts")
-        audits = audit_study(spec, paths)
+        audits = audit_study(spec, runs)
         say("statistics")
-        findings = assemble(spec, paths, audits, notes)
+        findings = assemble_runs(spec, runs, audits, notes)
         written = write_report(findings, out, options, say)
     _print_answer(findings, written)
 

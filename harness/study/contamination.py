@@ -10,43 +10,43 @@ from harness.audit.findings import Audit
 from harness.audit.prompts import open_prompts
 from harness.audit.report import audit_prompts
 from harness.pairing import LabelVerdicts
-from harness.schema import Example, RunRecord
-from harness.store import read_json, read_lines
-from harness.study.gather import load_labels
+from harness.schema import Example
+from harness.store import read_lines
+from harness.study.gather import gather_by_label
 from harness.study.spec import StudySpec, TrainingPrompts
+from harness.verdicts import RunVerdicts
 
 
-def audit_study(spec: StudySpec, runs: Mapping[str, Sequence[Path]]) -> tuple[Audit, ...]:
+def audit_study(spec: StudySpec, runs: Mapping[str, Sequence[RunVerdicts]]) -> tuple[Audit, ...]:
     """Audit every file of training prompts that a study names.
 
-    The examples are those that the base's runs were asked, as stored with them: no benchmark data is needed.
+    The examples are those that the base was asked, as its runs hold them: no benchmark data is needed.
 
     Args:
         spec: the study.
-        runs: run.json files by the study's label.
+        runs: its runs by label.
 
     Raises:
-        HarnessError: if a file of prompts or a run cannot be read.
+        HarnessError: if a file of prompts, or a run's examples, cannot be read.
     """
     base = spec.base.label
     if not spec.training_prompts or base not in runs:
         return ()
     examples = read_examples(runs[base])
-    labels = load_labels(spec, runs)
+    labels = gather_by_label(runs)
     return tuple(_audit(spec, prompts, examples, labels) for prompts in spec.training_prompts)
 
 
-def read_examples(runs: Sequence[Path]) -> dict[str, tuple[str, tuple[Example, ...]]]:
-    """Return the suite and the examples of each task that some runs were asked; run.json files are given."""
-    found: dict[str, tuple[str, list[Example]]] = {}
-    for path in runs:
-        suites = {ref.name: ref.suite for ref in read_json(path, RunRecord).spec.tasks}
+def read_examples(runs: Sequence[RunVerdicts]) -> dict[str, tuple[str, tuple[Example, ...]]]:
+    """Return the suite and the examples of each task of some runs; repeats were asked the same."""
+    found: dict[str, tuple[str, tuple[Example, ...]]] = {}
+    for run in runs:
         asked: dict[str, list[Example]] = {}
-        for example in read_lines(path.parent / "examples.jsonl", Example):
+        for example in read_lines(run.path / "examples.jsonl", Example):
             asked.setdefault(example.task, []).append(example)
-        for task, examples in asked.items():
-            found.setdefault(task, (suites[task], examples))  # repeats were asked the same
-    return {task: (suite, tuple(examples)) for task, (suite, examples) in found.items()}
+        for name, verdicts in run.tasks.items():
+            found.setdefault(name, (verdicts.ref.suite, tuple(asked[name])))
+    return found
 
 
 def _audit(

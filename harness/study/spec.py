@@ -68,7 +68,7 @@ class StudyCheckpoint(Record, frozen=True):
     cost: TypedCost | None = None
     """Only where training.json does not say."""
     published: tuple[str, ...] = ()
-    """Models of reports/published whose figures stand beside this checkpoint's, such as `qwen3_report/qwen3-4b-thinking`."""
+    """Models of reports/published whose figures stand beside, such as `qwen3_report/qwen3-4b-thinking`."""
     trajectory: str | None = None
     """Trajectory file of its training, from `harness watch`."""
 

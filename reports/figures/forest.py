@@ -91,11 +91,10 @@ def _draw_differences(ax: "Axes", found: Comparison, rows: list[RowName], look: 
 
 
 def _legend(findings: StudyFindings, with_elicited: bool, theme: Theme) -> dict[str, "Artist"]:
-    entries = {
-        "task": sample(theme.muted, marker="s", ms=3.4),
-        "average": sample(theme.muted, marker="D", ms=4.6),
-        f"{100 * findings.transfer.level:g} % interval": whisker_sample(theme),
-    }
+    entries = {"task": sample(theme.muted, marker="s", ms=3.4)}
+    if any(row.is_average for row in row_names(comparisons(findings))):
+        entries["average"] = sample(theme.muted, marker="D", ms=4.6)
+    entries[f"{100 * findings.transfer.level:g} % interval"] = whisker_sample(theme)
     if with_elicited:
         entries["to the elicited base"] = sample(theme.muted, marker="s", mfc=theme.background)
     if any(comparison.transfer.trained_on for comparison in comparisons(findings)):

@@ -7,7 +7,7 @@ models wrote reach the page only inside compressed chunks, which scripts show as
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ CONTAMINATION = "contamination"
 """Tables under this heading stand in the page's section of that name."""
 CLAIMS = "claims"
 """Tables under this heading are left out: the page tells claims in words."""
+UNFOLDED = 2
+"""Tables of a section that are shown at once; the others open on a click, and for printing."""
 ENLARGED = 1.2
 """Figures are made for print, where 8 points are read from near."""
 DEFAULT_WIDTH = 640
@@ -73,7 +75,8 @@ def render_page(
         newest=max((run.record.finished_at for run in findings.runs), default="")[:10],
         answers=answer_study(findings),
         sections=_sections(tables),
-        contamination=[table for section, table in tables if section.lower() == CONTAMINATION],
+        unfolded=UNFOLDED,
+        contamination=_without_repeats([table for section, table in tables if section.lower() == CONTAMINATION]),
         figures=figures,
         missing=(*findings.not_run, *missing),
         methods=used_methods(findings),
@@ -125,7 +128,19 @@ def _shown_width(figure: PageFigure) -> int:
 
 def _sections(tables: Sequence[tuple[str, Table]]) -> list[tuple[str, list[Table]]]:
     kept = [pair for pair in tables if pair[0].lower() not in (CONTAMINATION, CLAIMS)]
-    return [(title, [table for _, table in group]) for title, group in groupby(kept, key=lambda pair: pair[0])]
+    return [
+        (title, _without_repeats([each for _, each in group])) for title, group in groupby(kept, lambda pair: pair[0])
+    ]
+
+
+def _without_repeats(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables with each note only under the first that has it."""
+    seen: set[str] = set()
+    found = []
+    for table in tables:
+        found.append(replace(table, notes=tuple(note for note in table.notes if note not in seen)))
+        seen.update(table.notes)
+    return found
 
 
 def _chunks(examples: ExampleBook) -> dict[str, str]:

@@ -40,7 +40,7 @@ def contamination_table(audit: Audit) -> Table:
     notes = (
         f"{audit.prompts}: {audit.num_prompts:,} prompts, {audit.num_unique:,} of them different after normalisation "
         f"(sha256 {audit.sha256[:12]}).",
-        "Contaminated: exact, near or covered. Exact: same text after normalisation, or whole within a prompt. Near: "
+        "Contaminated: exact, near or covered. Exact: same text after normalisation. Near: "
         f"Jaccard similarity of word shingles from {audit.near_threshold:g}. Covered: runs of 13 words "
         f"shared with one prompt make up {percent(audit.min_cover)} of the example or more.",
         "Any n-gram: one run of n words or more is shared. Too short: below 8 words, which no n-gram search sees.",

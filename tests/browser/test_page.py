@@ -139,6 +139,17 @@ def test_source_shows_the_text_as_written(open_page: Open, toy_page: Path) -> No
     assert "$\\frac{4}{1} + 4$" in page.inner_text("#detail")
 
 
+def test_programs_are_shown_as_written(open_page: Open, tmp_path: Path) -> None:
+    """Of a code task neither indentation nor dollars are touched."""
+    program = 'def f(x):\n    return "$x$"\n'
+    asked = {"humaneval_plus": [Asked("HumanEval/0", program, None, [Answered(program, 1.0, program)])]}
+    run = write_run(tmp_path, "base", asked, {"humaneval_plus": "code"})
+    page = open_page(write_page(tmp_path, pack_examples([run])), address="#humaneval_plus/HumanEval%2F0")
+    page.wait_for_selector("#detail .sides .mono")
+    assert page.locator("#detail .sides .mono").text_content() == program
+    assert page.locator("#detail math").count() == 0
+
+
 def test_search_finds_in_prompts_and_generations(open_page: Open, toy_page: Path) -> None:
     """Case does not matter; the filter still holds; nothing found is said."""
     page = open_page(toy_page)

@@ -51,7 +51,7 @@ def test_training_prompts_are_searched(tmp_path: Path, run_harness: Run) -> None
     code, _, err = run_harness(*LOOSE, f"--training-prompts=lab-completion={prompts}", "-o", str(out), "--examples=0")
     assert code == 0, err
     [audit] = json.loads((out / "findings.json").read_text())["audits"]
-    assert [(task["task"], task["num_exact"]) for task in audit["tasks"]][0] == ("lab_chat", 1)
+    assert (audit["tasks"][0]["task"], audit["tasks"][0]["num_exact"]) == ("lab_chat", 1)
     assert audit["tasks"][0]["contaminated"] == [example["example_id"]]
     [difference] = [found for found in audit["differences"] if found["task"] == "lab_chat"]
     assert (difference["num_contaminated"], difference["num_clean"]) == (1, 11)
@@ -103,14 +103,14 @@ def test_a_study_is_reported_without_weights(golden: Path, tmp_path: Path, run_h
 
 
 def test_the_default_folder_is_named_after_the_study(golden: Path, tmp_path: Path, run_harness: Run) -> None:
-    """Without --out the report goes to reports/NAME."""
+    """Without --out the report goes to report/NAME."""
     text = golden.read_text().replace('"runs/', f'"{GOLDEN}/runs/')
     (tmp_path / "study.toml").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         code, _, err = run_harness("study", "report", "study.toml", "--figures=svg", "--examples=0")
     assert code == 0, err
-    assert (tmp_path / "reports" / "golden" / "report.html").is_file()
+    assert (tmp_path / "report" / "golden" / "report.html").is_file()
 
 
 @pytest.mark.parametrize(

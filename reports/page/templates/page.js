@@ -28,4 +28,12 @@ function watchSections() {
   for (const id of links.keys()) seen.observe(document.getElementById(id));
 }
 
+function unfoldForPrint() {
+  let folded = [];
+  const set = (isOpen) => { for (const each of folded) each.open = isOpen; };
+  addEventListener("beforeprint", () => { folded = [...document.querySelectorAll("details:not([open])")]; set(true); });
+  addEventListener("afterprint", () => set(false));
+}
+
 watchSections();
+unfoldForPrint();

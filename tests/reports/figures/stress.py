@@ -116,7 +116,7 @@ def _split(difference: float, half: float) -> Decomposition:
 
 def _stand(like: Standing, label: str, number: int, scores: dict[str, float], half: float) -> Standing:
     role = "base" if not number else "reference" if label.startswith("reference") else "candidate"
-    outcomes = [Outcomes(0.1, scores[task] / 2, 0.0, 20_000 * scores[task] ** 3) for task in TASKS]
+    outcomes = [Outcomes(0.1, scores[task] / 2, 0.0, 20_000 * min(scores[task], 1.0) ** 3) for task in TASKS]
     means = {suite: float(np.mean([scores[task] for task in TASKS if TASKS[task] == suite])) for suite in DOMAINS}
     return CHANGE(
         like,

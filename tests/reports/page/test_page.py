@@ -1,6 +1,7 @@
 """The page as text: what is in it, and what must never be."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -93,6 +94,24 @@ def test_contamination_tables_stand_in_their_section() -> None:
     text = render_page(other, [("Contamination", TABLE)], [], [], NO_EXAMPLES)
     assert text.index("Main &lt;table&gt;") > text.index('id="contamination-title"')
     assert "No table was made." in text
+
+
+def test_a_note_stands_once_in_a_section() -> None:
+    """Tables that share a note do not repeat it; another section has it again."""
+    noted = [replace(TABLE, name=name, notes=("Points from 0 to 100.", f"Of {name}.")) for name in ("one", "two")]
+    text = render_page(make_findings(), [("A", noted[0]), ("A", noted[1]), ("B", noted[0])], [], [], NO_EXAMPLES)
+    tables = text[text.index('id="tables"') : text.index('id="claims"')]
+    assert tables.count("Points from 0 to 100.") == 2
+    assert (tables.count("Of one."), tables.count("Of two.")) == (2, 1)
+
+
+def test_long_sections_are_folded() -> None:
+    """Beyond two tables the others wait under a line that names them."""
+    four = [("A", replace(TABLE, name=str(i), title=f"Table {i}")) for i in range(4)]
+    text = render_page(make_findings(), four, [], [], NO_EXAMPLES)
+    assert "<summary>2 more tables: Table 2; Table 3</summary>" in text
+    assert text.index("<caption>Table 1</caption>") < text.index("<details>") < text.index("<caption>Table 2</caption>")
+    assert "<details>" not in render_page(make_findings(), four[:2], [], [], NO_EXAMPLES)
 
 
 def test_claims_are_told_once() -> None:
