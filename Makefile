@@ -3,10 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test check install sandbox
+.PHONY: quickstart test check install sandbox chromium
 
-quickstart: install sandbox  ## evaluate the shipped lab/base checkpoint on the three lab suites, offline, on the CPU
-	$(BIN)/harness eval --ckpt lab/base --suite lab --out runs
+quickstart: install sandbox  ## the lab's study, offline, on the CPU: evaluate, then tables, figures and the page
+	test -f lab-study.toml || $(BIN)/harness study init --template lab lab-study.toml
+	$(BIN)/harness study run lab-study.toml
+	$(BIN)/harness study report lab-study.toml
 
 test: install sandbox  ## the whole test suite
 	$(BIN)/pytest -n auto -q
@@ -33,3 +35,11 @@ sandbox:
 	  if [ "$$(id -u)" = 0 ]; then S=; else S="sudo -n"; fi; \
 	  { $$S apt-get install -y -qq bubblewrap || { $$S apt-get update -qq && $$S apt-get install -y -qq bubblewrap; }; } >/dev/null 2>&1 \
 	  || { echo "could not install it; install bubblewrap yourself: apt-get install bubblewrap (Debian, Ubuntu) or dnf install bubblewrap (Fedora)"; exit 1; }; }
+
+# Opens the report page in tests; without it those tests are skipped, and say so.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  echo "installing Chromium (the browser that opens the report page in tests)"; \
+	  if [ "$$(id -u)" = 0 ]; then S=; else S="sudo -n"; fi; \
+	  { $$S apt-get install -y -qq --no-install-recommends chromium || { $$S apt-get update -qq && $$S apt-get install -y -qq --no-install-recommends chromium; }; } >/dev/null 2>&1 \
+	  || { echo "could not install it; install Chromium or Chrome yourself to run the browser tests"; exit 1; }; }

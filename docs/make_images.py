@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +32,28 @@ def make_image(name: str, arguments: Sequence[str], width: int, prepare: Sequenc
     (IMAGES / f"{name}.svg").write_text(console.export_svg(title="GRLO Harness", theme=MONOKAI), encoding="utf-8")
 
 
+def make_report_images() -> None:
+    """Make the report of the lab's study, keep one figure, and take a picture of the page's first screen."""
+    from playwright.sync_api import sync_playwright
+
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        os.chdir(folder)
+        for command in (("init", "study.toml"), ("run", "study.toml"), ("report", "study.toml", "-o", "out")):
+            main(["study", *command])
+        shutil.copy("out/figures/deltas.svg", IMAGES / "deltas.svg")
+        page = play.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page(
+            viewport={"width": 1100, "height": 900}, device_scale_factor=1.5
+        )
+        page.goto(Path("out/report.html").resolve().as_uri())
+        page.screenshot(path=IMAGES / "report.png")
+        page.context.browser.close()
+        os.chdir(IMAGES)
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
+    make_report_images()
     make_image("eval", ["eval", "--ckpt", "lab/base", "--suite", "lab"], 100)
     completion = (*SAMPLED, "--prompting", "completion", "--label", "lab-completion")
     make_image("compare", COMPARE, 100, [SAMPLED, completion])

@@ -108,7 +108,7 @@ def probability(p: float | None) -> str:
 
 def percent(share: float) -> str:
     """Return a level as a percentage with all its digits, so that 0.9999 is not 100 %."""
-    return f"{100 * share:g}%"
+    return f"{100 * share:g} %"
 
 
 def is_significant(level: float, p_adjusted: float) -> bool:

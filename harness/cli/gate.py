@@ -163,7 +163,7 @@ def _print_tests(console: Console, tests: list[GateTest], title: str, level: flo
         return
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
     table.add_column(title, no_wrap=True)
-    for name in ("baseline", "candidate", "difference", f"{100 * level:g}% interval", "limit"):
+    for name in ("baseline", "candidate", "difference", f"{100 * level:g} % interval", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for test in tests:

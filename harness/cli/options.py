@@ -274,6 +274,6 @@ def check_resamples(resamples: int, level: float) -> None:
     needed = math.ceil(20 / (1 - level))
     if resamples < needed:
         raise UsageError(
-            f"{resamples:,} resamples leave too few in the tails of a {100 * level:g}% interval; "
+            f"{resamples:,} resamples leave too few in the tails of a {100 * level:g} % interval; "
             f"pass --resamples {needed} or more"
         )

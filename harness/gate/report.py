@@ -106,7 +106,7 @@ def describe_test(test: GateTest) -> str:
     unit = "tokens" if test.kind == "length" else "points"
     line = (
         f"{cells.name}: {cells.verdict}; {cells.baseline} → {cells.candidate}, difference {cells.difference} {unit} "
-        f"({100 * test.difference.level:g}% interval {cells.interval}), limit {cells.margin}"
+        f"({100 * test.difference.level:g} % interval {cells.interval}), limit {cells.margin}"
     )
     return f"{line}; {test.note}" if test.note else line
 
@@ -117,9 +117,9 @@ def markdown_summary(report: GateReport) -> str:
         f"## Gate: {report.verdict}",
         "",
         f"Candidate {_describe_side(report.candidate)} against baseline {_describe_side(report.baseline)}. "
-        f"Chance of a false alarm: at most {100 * report.policy.level:g}%. Points from 0 to 100.",
+        f"Chance of a false alarm: at most {100 * report.policy.level:g} %. Points from 0 to 100.",
         "",
-        f"| test | baseline | candidate | difference | {100 * report.level:g}% interval | limit | verdict |",
+        f"| test | baseline | candidate | difference | {100 * report.level:g} % interval | limit | verdict |",
         "|---|--:|--:|--:|--:|--:|---|",
     ]
     for test in report.tests:

@@ -283,7 +283,7 @@ def _setting_problems(spec: StudySpec) -> Iterator[str]:
     needed = math.ceil(20 / (1 - spec.level))
     if spec.num_resamples < needed:
         yield (
-            f"num_resamples is {spec.num_resamples:,}, which leaves too few in the tails of a {100 * spec.level:g}% "
+            f"num_resamples is {spec.num_resamples:,}, which leaves too few in the tails of a {100 * spec.level:g} % "
             f"interval; expected {needed:,} or more"
         )
     if spec.seed < 0:

@@ -3,6 +3,7 @@
 from harness.study.findings import StudyFindings
 from reports.figures.content import comparisons, elicited, titles
 from reports.figures.pareto import cost_points
+from reports.table import percent
 
 _TRAINED = "A bar at the left edge and a tint mark domains that the training prompts came from."
 _TEXTS = {
@@ -60,7 +61,7 @@ def caption(name: str, findings: StudyFindings) -> str:
     level = findings.transfer.level
     is_known = any(comparison.transfer.trained_on for comparison in comparisons(findings))
     text = _TEXTS[name].format(
-        level=f"{100 * level:g} %",
+        level=percent(level),
         alpha=f"{1 - level:.6g}",
         overall=findings.transfer.overall,
         trained=_TRAINED if is_known else "",

@@ -131,19 +131,9 @@ def series_look(number: int, theme: Theme) -> Look:
     return Look(color, MARKERS[number % len(MARKERS)], LINE_STYLES[number % len(LINE_STYLES)], color)
 
 
-def is_significant(p_adjusted: float, level: float) -> bool:
-    """Return whether an adjusted p-value is below 1 − level; nan is not."""
-    return p_adjusted < 1 - level
-
-
-def trained_domains(found: Comparison) -> tuple[str, ...]:
-    """Return the domains that the candidate was trained on; empty if not known."""
-    return found.transfer.trained_on
-
-
 def trained_on(found: Comparison) -> str:
     """Return in words what the candidate was trained on."""
-    domains = trained_domains(found)
+    domains = found.transfer.trained_on
     return f"trained on {' and '.join(domains)}" if domains else "training not stated"
 
 

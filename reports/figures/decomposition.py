@@ -28,6 +28,7 @@ from reports.figures.panels import (
 )
 from reports.figures.style import Missing, Theme, themed
 from reports.figures.text import signed, with_interval
+from reports.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -114,7 +115,7 @@ def _legend(findings: StudyFindings, found: list[Comparison], theme: Theme) -> d
             facecolor=theme.series[1], edgecolor=theme.background, lw=0.4, hatch="/////"
         ),
         "their sum, the difference": sample(theme.ink, marker="D", ms=3.6, mfc=theme.background),
-        f"its {100 * findings.transfer.level:g} % interval": whisker_sample(theme),
+        f"its {percent(findings.transfer.level)} interval": whisker_sample(theme),
     }
     if any(comparison.transfer.trained_on for comparison in found):
         entries["domain trained on"] = trained_sample(theme)

@@ -11,7 +11,6 @@ from reports.figures.content import (
     RowName,
     comparisons,
     differences,
-    is_significant,
     looks,
     row_names,
     title_of,
@@ -40,6 +39,7 @@ from reports.figures.panels import (
 )
 from reports.figures.style import Missing, Theme, themed
 from reports.figures.text import points, signed, with_interval
+from reports.table import DAGGER, UNKNOWN, is_significant, percent
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -113,17 +113,16 @@ def _write_differences(ax: "Axes", found: Comparison, rows: list[RowName], theme
     cells = differences(found)
     for y, row in enumerate(rows):
         cell = cells.get((row.name, row.is_average))
-        dagger = "†" if cell and is_significant(cell.p_adjusted, level) else ""
-        beside(ax, y, f"{signed(cell.difference.value)}{dagger}" if cell else "–", theme.ink)
+        mark = DAGGER if cell and is_significant(level, cell.p_adjusted) else ""
+        beside(ax, y, f"{signed(cell.difference.value)}{mark}" if cell else UNKNOWN, theme.ink)
 
 
 def _legend(findings: StudyFindings, found: list[Comparison], theme: Theme) -> dict[str, "Artist"]:
     base = titles(findings)[found[0].base]
-    level = f"{100 * findings.transfer.level:g} %"
     entries = {
         f"base: {base}": sample(theme.ink, marker="o", mfc=theme.background),
         "candidate": sample(theme.muted, marker="o"),
-        f"{level} interval of the difference": whisker_sample(theme),
+        f"{percent(findings.transfer.level)} interval of the difference": whisker_sample(theme),
     }
     if any(comparison.transfer.trained_on for comparison in found):
         entries["domain trained on"] = trained_sample(theme)

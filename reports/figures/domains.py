@@ -22,6 +22,7 @@ from reports.figures.panels import (
 from reports.figures.standings import NUMBER_WIDTH, Place, draw_checkpoints, label_checkpoints, role_entries
 from reports.figures.style import Missing, Theme, themed
 from reports.figures.text import points, with_interval
+from reports.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def draw_domains(findings: StudyFindings, theme: Theme) -> "Figure | Missing":
     columns = grid_shape(len(found))[1]
     width = panel_width(columns, NUMBER_WIDTH)
     entries = role_entries(findings, theme)
-    entries[f"{100 * findings.transfer.level:g} % interval"] = whisker_sample(theme)
+    entries[f"{percent(findings.transfer.level)} interval"] = whisker_sample(theme)
     figure, panels = open_panels(
         "domains",
         theme,

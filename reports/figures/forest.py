@@ -38,6 +38,7 @@ from reports.figures.panels import (
 )
 from reports.figures.style import Missing, Theme, themed
 from reports.figures.text import with_interval
+from reports.table import percent
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -81,7 +82,7 @@ def draw_forest(findings: StudyFindings, theme: Theme) -> "Figure | Missing":
 def _draw_differences(ax: "Axes", found: Comparison, rows: list[RowName], look: Look, shift: float) -> None:
     """Draw a comparison's differences, `shift` rows below their own."""
     cells = differences(found)
-    for is_average, marker, width, size in ((False, "s", 0.8, 3.4), (True, "D", 1.5, 4.6)):
+    for is_average, marker, width, size in ((False, "s", 0.8, 3.0), (True, "D", 1.5, 4.2)):
         shown = [
             (y, cells.get((row.name, row.is_average))) for y, row in enumerate(rows) if row.is_average == is_average
         ]
@@ -91,10 +92,10 @@ def _draw_differences(ax: "Axes", found: Comparison, rows: list[RowName], look: 
 
 
 def _legend(findings: StudyFindings, with_elicited: bool, theme: Theme) -> dict[str, "Artist"]:
-    entries = {"task": sample(theme.muted, marker="s", ms=3.4)}
+    entries = {"task": sample(theme.muted, marker="s", ms=3.0)}
     if any(row.is_average for row in row_names(comparisons(findings))):
-        entries["average"] = sample(theme.muted, marker="D", ms=4.6)
-    entries[f"{100 * findings.transfer.level:g} % interval"] = whisker_sample(theme)
+        entries["average"] = sample(theme.muted, marker="D", ms=4.2)
+    entries[f"{percent(findings.transfer.level)} interval"] = whisker_sample(theme)
     if with_elicited:
         entries["to the elicited base"] = sample(theme.muted, marker="s", mfc=theme.background)
     if any(comparison.transfer.trained_on for comparison in comparisons(findings)):

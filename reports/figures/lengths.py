@@ -20,7 +20,8 @@ from reports.figures.panels import (
 )
 from reports.figures.standings import Place, draw_checkpoints, label_checkpoints, role_entries
 from reports.figures.style import Missing, Theme, new_figure, themed
-from reports.figures.text import UNKNOWN, text_width
+from reports.figures.text import text_width
+from reports.table import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from harness.findings import AverageComparison, Comparison
 from harness.study.findings import StudyFindings
-from reports.figures.content import comparisons, is_significant, title_of, trained_on
+from reports.figures.content import comparisons, title_of, trained_on
 from reports.figures.panels import add_legend, legend_height
 from reports.figures.style import COLUMN_WIDTH, FULL_WIDTH, Missing, Theme, new_figure, themed
 from reports.figures.text import shorten, signed, text_width, with_interval, wrap
+from reports.table import DAGGER, is_significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def _draw_cells(ax: "Axes", found: list[Comparison], places: dict[str, float], t
         ax.add_patch(Rectangle(corner, 1, 1, fc="none", ec=theme.background, lw=2.4, zorder=1.5))
         if cell.is_trained:
             ax.add_patch(Rectangle(corner, 1, 1, fc="none", ec=theme.ink, lw=OUTLINE, zorder=2, clip_on=False))
-        dagger = "†" if is_significant(cell.p_adjusted, level) else ""
+        dagger = DAGGER if is_significant(level, cell.p_adjusted) else ""
         number = ax.text(
             places[cell.name], y, f"{signed(value)}{dagger}", ha="center", va="center", color=text, zorder=3
         )

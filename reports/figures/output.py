@@ -18,8 +18,8 @@ FORMATS = ("pdf", "svg", "png")
 _DATED = {"pdf": ("CreationDate", "Creator", "Producer"), "png": ("Software",)}
 _NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
 """Coordinates with more digits than a picture needs; the scale of glyphs needs all of its own."""
-_USE_STYLE = re.compile(r'^<use [^>]*( style="[^"]*")')
-_ID = re.compile(r'(?: id="|href="#|url\(#)([^")]+)')
+_SHARED = re.compile(r'^<(?:use|path d)[^>]*?((?: clip-path="[^"]*")? style="[^"]*")/>$')
+_ID = re.compile(r'( id="|href="#|url\(#)([^")]+)')
 
 
 def save_figure(figure: "Figure", path_stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -58,18 +58,28 @@ def svg_text(figure: "Figure") -> str:
     name = str(figure.get_gid())
     svg = _own_ids(re.sub(r"> <", ">\n<", re.sub(r"\s+", " ", svg)), f"f{zlib.crc32(name.encode()) % 0xFFFFF:x}")
     svg = svg.replace("xlink:href", "href").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
-    svg = re.sub(r'transform="translate\(([\d.]+) 0\)"', r'x="\1"', svg)
-    return _described(_share_styles(svg), name, str(figure.get_label()))
+    svg = re.sub(r'(<use [^>]*)transform="translate\(([\d.]+) 0\)"', r'\1x="\2"', svg)
+    return _described(_share_styles(svg), name, heading(figure), description(figure))
+
+
+def heading(figure: "Figure") -> str:
+    """Return what a figure shows, in a few words."""
+    return str(figure.get_label()).partition("\n")[0]
+
+
+def description(figure: "Figure") -> str:
+    """Return a figure's content in words, one line per thing shown, with full names: for those who cannot see it."""
+    return str(figure.get_label()).partition("\n")[2]
 
 
 def _share_styles(svg: str) -> str:
-    """Return the SVG with the style of neighbouring uses on one group around them."""
+    """Return the SVG with the style and clipping of neighbours that look alike on one group around them."""
     lines: list[str] = []
-    for style, run in itertools.groupby(svg.split("\n"), key=lambda line: "".join(_USE_STYLE.findall(line))):
-        uses = list(run)
-        if style and len(uses) > 2:
-            uses = [f"<g{style}>", *(line.replace(style, "") for line in uses), "</g>"]
-        lines += uses
+    for style, run in itertools.groupby(svg.split("\n"), key=lambda line: "".join(_SHARED.findall(line))):
+        alike = list(run)
+        if style and len(alike) > 2:
+            alike = [f"<g{style}>", *(line.replace(style, "") for line in alike), "</g>"]
+        lines += alike
     return "\n".join(lines)
 
 
@@ -80,18 +90,18 @@ def _rounded(number: str) -> str:
 def _own_ids(svg: str, prefix: str) -> str:
     """Return the SVG with short ids that begin with `prefix`, and without those that nothing refers to."""
     used = set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg))
-    names = {name: f"{prefix}-{number}" for number, name in enumerate(dict.fromkeys(_ID.findall(svg)))}
+    names = {
+        name: f"{prefix}-{number}" for number, name in enumerate(dict.fromkeys(name for _, name in _ID.findall(svg)))
+    }
     svg = re.sub(r' id="([^"]+)"', lambda match: match.group() if match[1] in used else "", svg)
-    svg = _ID.sub(lambda match: match.group().replace(match[1], names[match[1]]), svg)
+    svg = _ID.sub(lambda match: match[1] + names[match[2]], svg)
     return re.sub(r"<g>\s*</g>", "", svg)
 
 
-def _described(svg: str, prefix: str, description: str) -> str:
-    heading, _, lines = description.partition("\n")
+def _described(svg: str, prefix: str, heading: str, lines: str) -> str:
     opening, rest = svg.split(">", 1)
     opening += f' role="img" aria-labelledby="{prefix}-title {prefix}-desc"'
-    opening += (
-        ' stroke-linejoin="round" stroke-linecap="butt">'  # matplotlib's style element, which would rule the page
-    )
+    # what matplotlib says in a style element, which would rule the whole page
+    opening += ' stroke-linejoin="round" stroke-linecap="butt"'
     title = f'<title id="{prefix}-title">{escape(heading)}</title>'
-    return f'{opening}\n{title}\n<desc id="{prefix}-desc">{escape(lines)}</desc>{rest}'
+    return f'{opening}>\n{title}\n<desc id="{prefix}-desc">{escape(lines)}</desc>{rest}'

@@ -9,7 +9,8 @@ from harness.study.findings import Standing, StudyFindings
 from reports.figures.content import Look, titles
 from reports.figures.panels import LABEL_WIDTH, Panels, beside, mark_trained, marks, sample, trained_sample, whiskers
 from reports.figures.style import Theme
-from reports.figures.text import UNKNOWN, shorten_all
+from reports.figures.text import shorten_all
+from reports.table import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

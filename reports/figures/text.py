@@ -6,12 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.schema import Estimate
+from reports import table
 from reports.figures.style import FONT_SIZE
 
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
-
-UNKNOWN = "–"
 
 
 @cache
@@ -72,16 +71,13 @@ def wrap(text: str, width: float, bold: bool = False) -> str:
 
 
 def points(value: float) -> str:
-    """Return a share as points with one decimal."""
-    return UNKNOWN if math.isnan(value) else f"{100 * value:.1f}".replace("-", "−")
+    """Return a share in points, as tables write it, with a true minus."""
+    return table.points(value).replace("-", "−")
 
 
 def signed(value: float) -> str:
-    """Return a difference of shares as points with its sign."""
-    if math.isnan(value):
-        return UNKNOWN
-    text = f"{100 * value:+.1f}".replace("-", "−")
-    return "0.0" if text in ("+0.0", "−0.0") else text
+    """Return a difference of shares in points with its sign, as tables write it, with a true minus."""
+    return table.signed(value).replace("-", "−")
 
 
 def with_interval(estimate: Estimate, sign: bool = False) -> str:

@@ -86,7 +86,7 @@ def matrix_table(report: TransferReport) -> Table:
         rows.append(Row(cells))
     return Table(
         name="transfer-matrix",
-        title="transfer matrix: difference to the base (* trained on)",
+        title="Transfer matrix: difference to the base (* trained on)",
         columns=(
             Column("candidate", align="left", unit="text"),
             Column("trained on", align="left", unit="text"),
@@ -110,7 +110,7 @@ def repeats_table(report: TransferReport) -> Table | None:
         return None
     return Table(
         name="repeats",
-        title="several runs of one label (intervals over runs: another seed, or another repetition)",
+        title="Several runs of one label (intervals over runs: another seed, or another repetition)",
         columns=(
             Column("label", align="left", unit="text"),
             Column("runs", unit="plain"),

@@ -57,7 +57,7 @@ def test_the_printout_fits_a_hundred_columns(run_harness: Run, monkeypatch: pyte
     assert code == 0, err
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 100
     assert "…" not in out
-    for expected in ("+38.1", "+35.1 to +41.0", "<.001", "transfer matrix"):
+    for expected in ("+38.1", "+35.1 to +41.0", "<.001", "Transfer matrix"):
         assert expected in out
 
 

@@ -140,7 +140,7 @@ def test_the_table_fits(width: int) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    assert (text.count("100.0 – 100.0"), text.count("100.0*"), text.count("95% interval")) == (2, 2, 1)
+    assert (text.count("100.0 – 100.0"), text.count("100.0*"), text.count("95 % interval")) == (2, 2, 1)
     for header in ("chat", "(plain)", "completion", "few_shot", "standard", "chosen", "elicited"):
         assert header in text
 

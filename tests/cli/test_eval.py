@@ -137,7 +137,7 @@ def test_output_is_quiet_and_whole_in_a_pipe(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "…" not in done.stdout
-    for column in ("95%", "interval", "answer", "truncated", "accuracy"):
+    for column in ("95 %", "interval", "answer", "truncated", "accuracy"):
         assert column in done.stdout
     assert "timeout" not in done.stdout, "a column of zeros is left out"
 

@@ -73,7 +73,7 @@ def test_the_table_fits(runs: Path, run_harness: Run, monkeypatch: pytest.Monkey
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert "100.0–100.0 12.34" in " ".join(text.split())
-    assert "99.99% interval" in " ".join(text.split())
+    assert "99.99 % interval" in " ".join(text.split())
     legend = text[text.index("limit: half width") :].splitlines()
     assert all(len(line) > width - 20 for line in legend[:2]), "no line of the legend ends early"
 

@@ -61,7 +61,7 @@ def test_the_hubs_library_reads_the_block(tmp_path: Path) -> None:
     gsm8k, humaneval = read_back(card)
     assert (gsm8k.task_type, gsm8k.dataset_type, gsm8k.dataset_config) == ("text-generation", "openai/gsm8k", "main")
     assert (gsm8k.dataset_split, gsm8k.metric_type, gsm8k.metric_value) == ("test", "accuracy", 59.74)
-    assert gsm8k.metric_name == "avg@8 accuracy, points (95% interval 57.1–62.4)"
+    assert gsm8k.metric_name == "avg@8 accuracy, points (95 % interval 57.1–62.4)"
     assert gsm8k.source_url == "https://example.org/report"
     assert (humaneval.dataset_type, humaneval.metric_type) == ("evalplus/humanevalplus", "pass@1")
 

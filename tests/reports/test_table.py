@@ -48,8 +48,8 @@ NAN = Estimate(*[math.nan] * 4, 0.95, "t", 0, 0)
         (probability(0.0009), "<.001"),
         (probability(0.0494), "0.049"),
         (probability(math.nan), "–"),
-        (percent(0.95), "95%"),
-        (percent(0.9999), "99.99%"),
+        (percent(0.95), "95 %"),
+        (percent(0.9999), "99.99 %"),
     ],
 )
 def test_numbers_are_written_in_one_way(written: str, expected: str) -> None:

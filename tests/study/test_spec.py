@@ -101,8 +101,8 @@ def test_checkpoints_that_do_not_fit_are_refused(checkpoints: list[dict[str, Any
         ({"level": 1.0}, "level is 1, expected a coverage from 0.5 to 0.9999"),
         ({"level": float("nan")}, "level is nan"),
         ({"num_resamples": 50}, "num_resamples is 50, expected from 100 to a million"),
-        ({"num_resamples": 100}, "leaves too few in the tails of a 95% interval; expected 400 or more"),
-        ({"level": 0.999}, "num_resamples is 10,000, which leaves too few in the tails of a 99.9% interval"),
+        ({"num_resamples": 100}, "leaves too few in the tails of a 95 % interval; expected 400 or more"),
+        ({"level": 0.999}, "num_resamples is 10,000, which leaves too few in the tails of a 99.9 % interval"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
         ({"allow_drift": ["templat"]}, "allow_drift: nothing is called 'templat' (did you mean template?)"),
         (

@@ -65,7 +65,7 @@ def test_matrix_cells_hold_signed_differences() -> None:
     """Rows are candidates, columns domains and overall; cells trained on are framed."""
     figure = _draw("matrix", make_findings())
     texts = [text for text, _ in shown_texts(figure)]
-    assert [text for text in texts if "\n" not in text][:4] == ["chat", "math", "code", "overall"]
+    assert {"chat", "math", "code", "overall"} <= set(texts)
     assert "GRLO\ntrained on chat" in texts
     assert "−2.1" in texts
     assert "GRLO (trained on chat), chat: +30.8 (+25.8 to +35.8), trained on" in _described("matrix", make_findings())

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports.figures.catalogue import FIGURES
-from reports.figures.output import save_figure, svg_text
+from reports.figures.output import description, heading, save_figure, svg_text
 from reports.figures.style import DARK, LIGHT, Theme
 from tests.reports.figures.stress import stress
 from tests.studies import make_findings
@@ -92,6 +92,8 @@ def test_a_description_holds_full_names() -> None:
     assert isinstance(figure, Figure)
     svg = svg_text(figure)
     assert "candidate-xxxxxxxxxxxxxxxxxxxxxxxxxxx-00, chat:" in svg
+    assert heading(figure) == "Score of the base and of each candidate, by task and domain"
+    assert description(figure).count("\n") == 4
 
 
 def test_markup_in_names_is_text() -> None:

@@ -56,7 +56,7 @@ def test_words_wrap() -> None:
 def test_numbers_are_points() -> None:
     """Shares are shown times 100 with one decimal, a true minus, and a dash for what is undefined."""
     assert [points(0.241), points(-0.02), points(math.nan)] == ["24.1", "−2.0", "–"]
-    assert [signed(0.39), signed(-0.004), signed(0.0001), signed(-0.0001)] == ["+39.0", "−0.4", "0.0", "0.0"]
+    assert [signed(0.39), signed(-0.004), signed(0.0001), signed(-0.0001)] == ["+39.0", "−0.4", "+0.0", "+0.0"]
     estimate = Estimate(0.39, 0.02, 0.35, 0.43, 0.95, "t", 9, 9)
     assert with_interval(estimate, sign=True) == "+39.0 (+35.0 to +43.0)"
     assert with_interval(Estimate(0.39, math.nan, math.nan, math.nan, 0.95, "", 1, 1)) == "39.0"

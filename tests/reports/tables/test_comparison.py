@@ -61,7 +61,7 @@ def test_how_generations_ended_stands_beside_the_difference() -> None:
 def test_every_table_says_how_its_numbers_were_made() -> None:
     """Outside the terminal each table has the note on its method, and no two have one name."""
     tables = differences_tables(make_findings().transfer)
-    assert "Intervals 95%." in tables[0].notes[-1]
+    assert "Intervals 95 %." in tables[0].notes[-1]
     assert len({table.name for table in tables}) == len(tables) == 12
 
 

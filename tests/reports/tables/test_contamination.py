@@ -35,7 +35,7 @@ def test_notes_name_the_file_and_the_rules() -> None:
         "prompts.jsonl: 1,000 prompts, 990 of them different after normalisation (sha256 aaaaaaaaaaaa)."
     )
     assert "from 0.8." in notes[1]
-    assert "50% of the example" in notes[1]
+    assert "50 % of the example" in notes[1]
     assert notes[-1] == "humaneval_plus: docstrings only."
 
 

@@ -122,7 +122,7 @@ def test_notes_say_what_was_measured() -> None:
     """Metric, examples of each task, weights and level."""
     notes = main_table(make_findings()).notes
     assert notes[:3] == (
-        "Scores in points from 0 to 100, with 95% intervals.",
+        "Scores in points from 0 to 100, with 95 % intervals.",
         "Metric: avg@4 accuracy.",
         "Examples: ifeval 120, gsm8k 150, aime24 30, humaneval_plus 80.",
     )
