@@ -110,23 +110,18 @@ def title_of(findings: StudyFindings, label: str) -> str:
 
 def looks(findings: StudyFindings, theme: Theme) -> dict[str, Look]:
     """Return how each checkpoint is drawn: base and references open, in ink and grey; the others filled, in colour."""
-    found: dict[str, Look] = {}
-    number = reference = 0
-    for standing in findings.standings:
-        if standing.role == "base":
-            line = LINE_STYLES[1] if found else LINE_STYLES[2]
-            found[standing.label] = Look(theme.ink, "o" if not found else "8", line, theme.background)
-        elif standing.role == "reference":
-            look = Look(theme.muted, MARKERS[reference % len(MARKERS)], LINE_STYLES[3], theme.background)
-            found[standing.label], reference = look, reference + 1
-        else:
-            found[standing.label] = series_look(number, theme)
-            number += 1
-    return found
+    bases = [row.label for row in findings.standings if row.role == "base"]
+    references = [row.label for row in findings.standings if row.role == "reference"]
+    arms = [row.label for row in findings.standings if row.role in ("candidate", "control")]
+    arms += [label for label in findings.trajectories if label not in (*bases, *references, *arms)]
+    found = {label: Look(theme.ink, "o" if i == 0 else "8", LINE_STYLES[2 - i % 2], theme.background)
+             for i, label in enumerate(bases)}  # fmt: skip
+    found |= {label: Look(theme.muted, MARKERS[i % len(MARKERS)], LINE_STYLES[3], theme.background)
+              for i, label in enumerate(references)}  # fmt: skip
+    return found | {label: _series_look(i, theme) for i, label in enumerate(arms)}
 
 
-def series_look(number: int, theme: Theme) -> Look:
-    """Return the look of the number-th checkpoint, or of any other series."""
+def _series_look(number: int, theme: Theme) -> Look:
     color = theme.series[number % len(theme.series)]
     return Look(color, MARKERS[number % len(MARKERS)], LINE_STYLES[number % len(LINE_STYLES)], color)
 

@@ -15,12 +15,12 @@ from reports.figures.panels import (
     grid_width,
     label_rows,
     legend_height,
+    limits,
     marks,
     open_panels,
     panel_title,
     panel_width,
     sample,
-    set_limits,
     spread,
     trained_sample,
     whisker_sample,
@@ -53,7 +53,7 @@ def draw_decomposition(findings: StudyFindings, theme: Theme) -> "Figure | Missi
         ax.axvline(0, color=theme.ink, lw=0.7, zorder=3)
         _draw_bars(ax, comparison, rows, theme)
     label_rows(panels, rows)
-    set_limits(panels.axes[0], [0.0, *(x for comparison in found for x in _extent(comparison, rows))])
+    panels.axes[0].set_xlim(*limits([0.0, *(x for comparison in found for x in _extent(comparison, rows))]))
     few_ticks(panels.axes[0], panel_width(columns))
     for ax in panels.lowest:
         ax.set_xlabel("difference (points)")

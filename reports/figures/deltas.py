@@ -27,12 +27,12 @@ from reports.figures.panels import (
     grid_width,
     label_rows,
     legend_height,
+    limits,
     marks,
     open_panels,
     panel_title,
     panel_width,
     sample,
-    set_limits,
     trained_sample,
     whisker_sample,
     whiskers,
@@ -75,9 +75,8 @@ def draw_deltas(findings: StudyFindings, theme: Theme) -> "Figure | Missing":
         _draw_rows(ax, comparison, rows, styles[comparison.base], styles[comparison.candidate].color)
         _write_differences(ax, comparison, rows, theme, findings.transfer.level)
     label_rows(panels, rows)
-    set_limits(
-        panels.axes[0], [x for comparison in found for cell in differences(comparison).values() for x in _ends(cell)]
-    )
+    ends = [x for comparison in found for cell in differences(comparison).values() for x in _ends(cell)]
+    panels.axes[0].set_xlim(*limits(ends))
     few_ticks(panels.axes[0], width)
     for ax in panels.lowest:
         ax.set_xlabel("score (points)")

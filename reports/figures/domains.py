@@ -12,10 +12,10 @@ from reports.figures.panels import (
     grid_shape,
     grid_width,
     legend_height,
+    limits,
     open_panels,
     panel_title,
     panel_width,
-    set_limits,
     spread,
     whisker_sample,
 )
@@ -51,7 +51,7 @@ def draw_domains(findings: StudyFindings, theme: Theme) -> "Figure | Missing":
         places = {label: Place.of(row, points(row.value)) for label, row in rows.items()}
         draw_checkpoints(ax, findings.standings, places, name, theme)
     label_checkpoints(panels, findings)
-    set_limits(panels.axes[0], spread([row for rows in found.values() for row in rows.values()]))
+    panels.axes[0].set_xlim(*limits(spread([row for rows in found.values() for row in rows.values()])))
     few_ticks(panels.axes[0], width)
     for ax in panels.lowest:
         ax.set_xlabel("score (points)")

@@ -25,12 +25,12 @@ from reports.figures.panels import (
     grid_width,
     label_rows,
     legend_height,
+    limits,
     marks,
     open_panels,
     panel_title,
     panel_width,
     sample,
-    set_limits,
     spread,
     trained_sample,
     whisker_sample,
@@ -71,7 +71,7 @@ def draw_forest(findings: StudyFindings, theme: Theme) -> "Figure | Missing":
     shown = [
         cell.difference for comparison in (*found, *stricter.values()) for cell in differences(comparison).values()
     ]
-    set_limits(panels.axes[0], [0.0, *spread(shown)])
+    panels.axes[0].set_xlim(*limits([0.0, *spread(shown)]))
     few_ticks(panels.axes[0], panel_width(columns))
     for ax in panels.lowest:
         ax.set_xlabel("difference (points)")

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.study.findings import StudyFindings
-from reports.figures.content import domain_means, domain_names, finite, titles
+from reports.figures.content import domain_means, domain_names, titles
 from reports.figures.panels import (
     ROW_HEIGHT,
     Panels,
@@ -13,9 +13,9 @@ from reports.figures.panels import (
     grid_shape,
     grid_width,
     legend_height,
+    limits,
     panel_title,
     panel_width,
-    set_limits,
     tick_text,
 )
 from reports.figures.standings import Place, draw_checkpoints, label_checkpoints, role_entries
@@ -94,7 +94,7 @@ def _scale(ax: "Axes", values: list[float], width: float) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
-        set_limits(ax, finite([0.0, *values]))
+        ax.set_xlim(*limits([0.0, *values]))
         few_ticks(ax, width)
 
 

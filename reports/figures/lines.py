@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from harness.schema import Estimate
 from harness.study.findings import StudyFindings
-from reports.figures.content import Look, finite, looks, title_of
+from reports.figures.content import Look, looks, title_of
 from reports.figures.panels import (
     add_legend,
     few_ticks,
     grid_shape,
     grid_width,
     legend_height,
+    limits,
     line_handle,
     open_panels,
     panel_title,
@@ -71,7 +72,8 @@ def draw_curves(
         ax.grid(axis="both")
         for curve in curves:
             _draw_curve(ax, curve, styles[curve.label])
-    _limit_y(panels.axes[0], [estimate for curves in panels_of.values() for curve in curves for estimate in curve.ys])
+    shown = [estimate for curves in panels_of.values() for curve in curves for estimate in curve.ys]
+    panels.axes[0].set_ylim(*limits(spread(shown)))
     few_ticks(panels.axes[0], PANEL_HEIGHT * 1.6, "y")
     few_ticks(panels.axes[0], width * 0.8)
     for ax in panels.axes[::columns]:
@@ -90,10 +92,3 @@ def _draw_curve(ax: "Axes", curve: Curve, look: Look) -> None:
     ax.fill_between(xs, lows, highs, color=look.color, alpha=0.16, lw=0, zorder=1.5)
     ax.plot(xs, values, color=look.color, ls=look.line, lw=1.1, zorder=2.5)
     ax.plot(xs, values, ls="", marker=look.marker, ms=3.4, mfc=look.fill, mec=look.color, zorder=3)
-
-
-def _limit_y(ax: "Axes", estimates: Sequence[Estimate]) -> None:
-    known = finite(spread(estimates)) or [0.0, 1.0]
-    low, high = min(known), max(known)
-    pad = 0.06 * (high - low) or max(0.5, 0.1 * abs(high))
-    ax.set_ylim(low - pad, high + pad)

@@ -25,9 +25,9 @@ LEGEND_SAMPLE = 0.42
 MAX_COLUMNS = 4
 
 
-def grid_shape(num_panels: int, most: int = MAX_COLUMNS) -> tuple[int, int]:
+def grid_shape(num_panels: int) -> tuple[int, int]:
     """Return rows and columns for small multiples, rows as even as they can be."""
-    rows = math.ceil(num_panels / most)
+    rows = math.ceil(num_panels / MAX_COLUMNS)
     return rows, math.ceil(num_panels / rows)
 
 
@@ -96,10 +96,9 @@ def row_labels(rows: Sequence[RowName]) -> list[str]:
             names.append(row.name if row.name == "overall" else f"{row.name} (mean)")
         else:
             names.append(f"{row.domain}: {row.name}" if row.domain in alone else row.name)
-    short = shorten_all((name for name, row in zip(names, rows, strict=True) if not row.is_average), LABEL_WIDTH)
-    short |= shorten_all(
-        (name for name, row in zip(names, rows, strict=True) if row.is_average), LABEL_WIDTH, bold=True
-    )
+    pairs = list(zip(names, rows, strict=True))
+    short = shorten_all((name for name, row in pairs if not row.is_average), LABEL_WIDTH)
+    short |= shorten_all((name for name, row in pairs if row.is_average), LABEL_WIDTH, bold=True)
     return [short[name] for name in names]
 
 
@@ -142,18 +141,12 @@ def marks(ax: "Axes", places: Sequence[tuple[float, float]], look: Look, size: f
         ax.plot(xs, ys, ls="", marker=look.marker, ms=size, mfc=look.fill, mec=look.color, zorder=3, clip_on=False)
 
 
-def set_limits(ax: "Axes", values: Sequence[float], least: float = 0.5) -> None:
-    """Let the x axis hold all values that are numbers, and a little more.
-
-    Args:
-        ax: One of the axes that share it.
-        values: In the axis's unit.
-        least: Room at each end where all values are one.
-    """
+def limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return ends of an axis that holds all values that are numbers, and a little more."""
     known = finite(values) or [0.0]
     low, high = min(known), max(known)
-    pad = 0.06 * (high - low) or max(least, 0.1 * abs(high))
-    ax.set_xlim(low - pad, high + pad)
+    pad = 0.06 * (high - low) or max(0.5, 0.1 * abs(high))
+    return low - pad, high + pad
 
 
 def spread(estimates: Sequence[Estimate]) -> list[float]:
@@ -239,21 +232,12 @@ def trained_sample(theme: Theme) -> "Artist":
     return Patch(facecolor=theme.trained, edgecolor=theme.ink, lw=1)
 
 
-def panel_title(ax: "Axes", name: str, width: float, note: str = "") -> int:
-    """Write a panel's title, at most two lines of the name, and below it a note in plain type; return the lines."""
+def panel_title(ax: "Axes", name: str, width: float, note: str = "") -> None:
+    """Write a panel's title, at most two lines of the name, and below it a note in plain type."""
     lines = wrap(name, width, bold=True).split("\n")
     if len(lines) > 2:
         lines = [lines[0], *shorten_all([" ".join(lines[1:])], width, bold=True).values()]
     notes = wrap(note, width).split("\n") if note else []
     ax.set_title("\n".join(lines), loc="left", pad=4 + 8.6 * len(notes))
     if notes:
-        ax.annotate(
-            "\n".join(notes),
-            (0, 1),
-            (0, 3),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            va="bottom",
-            ha="left",
-        )
-    return len(lines) + len(notes)
+        ax.annotate("\n".join(notes), (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", va="bottom")

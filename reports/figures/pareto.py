@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.schema import Estimate
 from harness.study.findings import StudyFindings
 from reports.figures.content import Look, finite, looks, titles
-from reports.figures.panels import add_legend, few_ticks, legend_height, line_handle, sample, spread
+from reports.figures.panels import add_legend, few_ticks, legend_height, limits, line_handle, sample, spread
 from reports.figures.placement import Box, Name, place_names
 from reports.figures.style import COLUMN_WIDTH, Missing, Theme, new_figure, themed
 from reports.figures.text import with_interval
@@ -166,9 +166,7 @@ def _limit(ax: "Axes", points: list[CostPoint], levels: Mapping[str, Estimate]) 
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(hours) / min(hours) < 40 else (1,), numticks=6))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    known = finite(spread([*(point.score for point in points), *levels.values()]))
-    pad = 0.06 * (max(known) - min(known)) or 0.5
-    ax.set_ylim(min(known) - pad, max(known) + pad)
+    ax.set_ylim(*limits(spread([*(point.score for point in points), *levels.values()])))
     few_ticks(ax, AXES_HEIGHT, "y")
 
 

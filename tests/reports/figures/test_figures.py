@@ -129,6 +129,13 @@ def test_trajectory_skips_points_without_a_step() -> None:
     assert isinstance(FIGURES["trajectory"](single, LIGHT), Missing)
 
 
+def test_trajectory_of_a_checkpoint_without_a_run() -> None:
+    """A checkpoint that has a trajectory but no row of its own is drawn under its label."""
+    findings = make_findings()
+    texts = _texts("trajectory", CHANGE(findings, trajectories={"unfinished": findings.trajectories["grlo"]}))
+    assert "unfinished" in texts
+
+
 def test_pass_at_k_has_a_panel_per_task() -> None:
     """Each task has its panel, k is labelled at powers of two."""
     texts = _texts("pass_at_k", make_findings())
