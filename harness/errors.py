@@ -54,3 +54,7 @@ class SandboxError(HarnessError):
 
 class ScorerError(HarnessError):
     """A scorer whose own machinery failed; never a verdict on a generation."""
+
+
+class TrainingError(HarnessError):
+    """A training run that cannot start or has to stop; what was saved before stays."""

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.study.findings import StudyFindings
-from reports.page.page import CONTAMINATION
 from reports.table import Table
 from reports.tables.claims import claims_table
 from reports.tables.comparison import differences_table, differences_tables, elicited_table
@@ -15,6 +14,9 @@ from reports.tables.main import main_table, main_tables_by_domain
 from reports.tables.parts import cells_table, coverage_table, decomposition_table
 from reports.tables.published import published_table
 from reports.tables.transfer import matrix_table, repeats_table, transfer_table
+
+CLAIMS = "Claims"
+CONTAMINATION = "Contamination"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def build_sections(findings: StudyFindings) -> tuple[Section, ...]:
     report = findings.transfer
     plain = [comparison for comparison in report.comparisons if comparison.base_kind == "plain"]
     sections = (
-        _section("Claims", [claims_table(findings)]),
+        _section(CLAIMS, [claims_table(findings)]),
         _section("Scores", [main_table(findings), *main_tables_by_domain(findings)]),
         _section(
             "Differences to the base",
@@ -44,7 +46,7 @@ def build_sections(findings: StudyFindings) -> tuple[Section, ...]:
         _section("Cost", [cost_table(findings), ratio_table(findings)]),
         _section("Published beside measured", [published_table(findings)]),
         _section(
-            CONTAMINATION.capitalize(),
+            CONTAMINATION,
             [
                 table
                 for audit in findings.audits

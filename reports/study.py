@@ -15,7 +15,7 @@ from harness.store import disk_errors, encode_pretty
 from harness.study.findings import StudyFindings
 from reports.figures.captions import caption
 from reports.figures.catalogue import FIGURES
-from reports.figures.output import save_figure, svg_text
+from reports.figures.output import heading, save_figure, svg_text
 from reports.figures.style import DARK, LIGHT, Missing
 from reports.formats import FORMATS, SUFFIXES
 from reports.formats.comma import all_numbers
@@ -65,15 +65,18 @@ def write_report(
         StoreError: if the folder holds something else, or cannot be written.
     """
     check_out(out)
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    folder = out.resolve()  # where a link leads, not the link, is replaced
+    draft, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("draft", "old"))
     with disk_errors(out):
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
     try:
         written = _write(findings, draft, options, say)
         with disk_errors(out):
-            shutil.rmtree(out, ignore_errors=True)
-            draft.replace(out)
+            if folder.exists():
+                folder.replace(old)
+            draft.replace(folder)
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return WrittenReport(out, *written)
@@ -83,8 +86,10 @@ def check_out(out: Path) -> None:
     """Check that a report may be written to a folder.
 
     Raises:
-        StoreError: if it holds something that is no report.
+        StoreError: if it holds something that is no report, or is the working directory.
     """
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise StoreError(f"{out} is the working directory or above it: give a folder of its own with --out")
     if out.exists() and not (out.is_dir() and ((out / MARK).is_file() or not any(out.iterdir()))):
         raise StoreError(f"{out} exists and is no report (it has no {MARK}): give another folder with --out")
 
@@ -99,8 +104,7 @@ def _write(
     drawn, missing = _write_figures(findings, folder / "figures", options, say)
     say("page")
     book = pack_examples(findings.runs, options.max_generations)
-    tables = [(section.title, table) for section in sections for table in section.tables]
-    _write_text(folder / "report.html", render_page(findings, tables, drawn, missing, book))
+    _write_text(folder / "report.html", render_page(findings, sections, drawn, missing, book))
     _write_text(folder / "summary.md", _markdown(findings, sections))
     _write_bytes(folder / MARK, encode_pretty(findings))
     return sections, tuple(figure.name for figure in drawn), missing
@@ -126,13 +130,13 @@ def _write_figures(
     for name, draw in FIGURES.items():
         say(f"figure {name}")
         light, dark = draw(findings, LIGHT), draw(findings, DARK)
-        if isinstance(light, Missing) or isinstance(dark, Missing):
-            reason = light.reason if isinstance(light, Missing) else ""
-            missing.append(f"figure {name}: {reason}")
+        if isinstance(light, Missing):
+            missing.append(f"figure {name}: {light.reason}")
             continue
+        assert not isinstance(dark, Missing), name  # what there is to draw does not depend on colours
         with disk_errors(folder):
             save_figure(light, folder / name, options.formats)
-        drawn.append(PageFigure(name, name, caption(name, findings), svg_text(light), svg_text(dark)))
+        drawn.append(PageFigure(name, heading(light), caption(name, findings), svg_text(light), svg_text(dark)))
     return drawn, tuple(missing)
 
 

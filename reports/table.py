@@ -5,6 +5,7 @@ number behind it, so that a CSV carries every digit.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,9 @@ from harness.schema import Estimate
 
 UNKNOWN = "–"
 """What a cell shows where there is no number."""
+DAGGER = "†"
+"""Mark of a difference that is significant after adjustment."""
+_HYPHEN_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,6 @@ class Table:
     """Footnotes: what marks mean, levels, what was left out."""
 
 
-DAGGER = "†"
-"""Mark of a difference that is significant after adjustment."""
-
-
 def points(value: float | None, digits: int = 1) -> str:
     """Return a fraction in points from 0 to 100; `–` where it is undefined."""
     if value is None or math.isnan(value):
@@ -116,10 +116,14 @@ def is_significant(level: float, p_adjusted: float) -> bool:
     return p_adjusted < 1 - level
 
 
-def interval(estimate: Estimate, digits: int = 1) -> str:
+def true_minus(text: str) -> str:
+    """Return numbers for print: a hyphen that begins one becomes a minus sign."""
+    return _HYPHEN_MINUS.sub("−", text)
+
+
+def interval(estimate: Estimate) -> str:
     """Return the interval of a score in points; says so where the number has none."""
-    ends = points(estimate.ci_low, digits), points(estimate.ci_high, digits)
-    return _joined(estimate, ends, "–")
+    return _joined(estimate, (points(estimate.ci_low), points(estimate.ci_high)), "–")
 
 
 def signed_interval(estimate: Estimate, digits: int = 1) -> str:
@@ -130,13 +134,12 @@ def signed_interval(estimate: Estimate, digits: int = 1) -> str:
 
 def plain_interval(estimate: Estimate, digits: int = 2) -> str:
     """Return the interval of a plain number; says so where the number has none."""
-    ends = plain(estimate.ci_low, digits), plain(estimate.ci_high, digits)
-    return _joined(estimate, ends, " to ")
+    return _joined(estimate, (plain(estimate.ci_low, digits), plain(estimate.ci_high, digits)), " to ")
 
 
-def text_cell(text: str, strong: bool = False, mark: str = "") -> Cell:
+def text_cell(text: str, strong: bool = False) -> Cell:
     """Return a cell of words."""
-    return Cell(text, strong=strong, mark=mark)
+    return Cell(text, strong=strong)
 
 
 def with_interval(estimate: Estimate, strong: bool = False, mark: str = "") -> Cell:
@@ -149,19 +152,17 @@ def signed_cell(estimate: Estimate, strong: bool = False, mark: str = "") -> Cel
     return Cell(signed(estimate.value), signed_interval(estimate), mark, strong, estimate)
 
 
-def plain_cell(estimate: Estimate, digits: int = 2, strong: bool = False, mark: str = "") -> Cell:
-    """Return an estimate as it is, with its interval, for a `plain` column."""
-    return Cell(plain(estimate.value, digits), plain_interval(estimate, digits), mark, strong, estimate)
-
-
 def ratio_cell(ratio: Ratio, digits: int = 2) -> Cell:
     """Return a quotient with its interval, for a `plain` column; `–` where it is not identifiable."""
-    return Cell(UNKNOWN) if ratio.reason is not None else plain_cell(ratio.estimate, digits)
+    if ratio.reason is not None:
+        return Cell(UNKNOWN)
+    estimate = ratio.estimate
+    return Cell(plain(estimate.value, digits), plain_interval(estimate, digits), number=estimate)
 
 
-def points_cell(value: float | None, digits: int = 1, strong: bool = False) -> Cell:
+def points_cell(value: float | None) -> Cell:
     """Return a fraction in points, without interval."""
-    return Cell(points(value, digits), strong=strong, number=value)
+    return Cell(points(value), number=value)
 
 
 def share_cell(share: float | None, digits: int = 0) -> Cell:

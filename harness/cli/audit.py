@@ -89,7 +89,8 @@ def command(prompts: Path, field: str | None, base: Path | None, candidates: tup
     if bool(base) != bool(candidates):
         raise UsageError("clean differences need both sides: pass --base RUN and --candidate RUN, or neither")
     labels = _load_labels(base, candidates, flags["allow_drift"])
-    tasks = _load_tasks(flags, labels) | _load_files(flags["examples"], flags["examples_field"])
+    tasks = _load_tasks(flags, labels)
+    tasks |= _load_files(flags["examples"], flags["examples_field"], tasks)
     if base is not None and not split_names(flags["suite"], flags["task"]):
         tasks = dict(read_examples(labels[0].runs)) | tasks
     if not tasks:
@@ -133,12 +134,14 @@ def _load_tasks(flags: Mapping[str, Any], labels: Sequence[LabelVerdicts]) -> Ta
     return found
 
 
-def _load_files(given: Sequence[str], field: str | None) -> Tasks:
+def _load_files(given: Sequence[str], field: str | None, tasks: Tasks) -> Tasks:
     found: Tasks = {}
     for text in given:
         name, _, file = text.rpartition("=")
         path = Path(file)
         name = name or path.name.split(".")[0]
+        if name in tasks:
+            raise UsageError(f"--examples: {name} is searched for as a task already; name the file's rows NAME={file}")
         if name in found:
             raise UsageError(f"--examples: two files are named {name}; name them with --examples NAME=FILE")
         rows = open_prompts(path, field)

@@ -12,6 +12,7 @@ from harness.cli.study_report import report_options, write_and_show
 from harness.errors import EXIT_OK, UsageError
 from harness.schema import RunRecord
 from harness.store import read_json
+from harness.study.runs import check_gradings
 from harness.study.spec import Role, StudyCheckpoint, StudySpec, TrainingPrompts
 from harness.verdicts import find_runs
 
@@ -51,7 +52,8 @@ def command(base: Path, candidates: tuple[Path, ...], **flags: Any) -> int:
     harness report runs/base runs/grlo runs/rlvr --reference runs/qwen3-4b -o report
     harness report runs/base runs/grlo --trained-on chat --elicited runs/base-elicited
 
-    Runs are given as to `harness compare`. A study file can say more: see harness study init.
+    A run is given by its directory, its run.json (or run.<grading>.json), or the folder of its label. A study file can
+    say more: see harness study init.
     """  # noqa: D301 - click reads \b as a backspace character
     check_resamples(flags["resamples"], flags["level"])
     given = _gather(base, candidates, flags)
@@ -81,6 +83,8 @@ def _gather(base: Path, candidates: tuple[Path, ...], flags: dict[str, Any]) -> 
                     f"{file} is labelled {label}, as a run given as {before.role} is: evaluate one with another --label"
                 )
             found[label] = _Given(role, tuple(dict.fromkeys((*before.files, file))))
+    for label, given in found.items():
+        check_gradings(label, given.files)
     if sum(given.role == "base" for given in found.values()) > 1:
         raise UsageError(f"{base} holds runs of several labels: name one run directory")
     return found

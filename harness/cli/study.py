@@ -1,6 +1,8 @@
 """`harness study`: a study from its file. Commands that only read runs are in modules of their own."""
 
 import itertools
+import shlex
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import click
 from harness.cli.options import data_options, split_accepted, split_names
 from harness.cli.study_plan import print_study_plan
 from harness.cli.study_report import claims_command, report_command
-from harness.cli.study_runs import StudyOutcome, asked_of, run_checkpoint
+from harness.cli.study_runs import StudyOutcome, asked_of, check_claims, run_checkpoint
 from harness.cli.table import stdout_console
 from harness.errors import EXIT_COULD_NOT_RUN, EXIT_INCOMPLETE, EXIT_OK, UsageError
 from harness.spec import did_you_mean
@@ -36,12 +38,17 @@ def command() -> None:
     """  # noqa: D301 - click reads \b as a backspace character
 
 
-@command.command("init")
+@command.command("init", short_help="Write a study file to begin from.")
 @click.option("--template", metavar="NAME", default="lab", show_default=True, help="Which study to begin from.")
 @click.option("--list", "list_templates", is_flag=True, help="List the templates and write nothing.")
 @click.argument("file", type=click.Path(path_type=Path), default=Path("study.toml"))
 def init(template: str, list_templates: bool, file: Path) -> int:
-    """Write a commented study file to begin from; FILE is study.toml if none is given. Nothing is overwritten."""
+    """Write a commented study file to begin from; FILE is study.toml if none is given. Nothing is overwritten.
+
+    \b
+    harness study init
+    harness study init --template grlo-qwen3-4b paper.toml
+    """  # noqa: D301 - click reads \b as a backspace character
     if list_templates:
         for name, text in TEMPLATES.items():
             click.echo(f"{name:<15}{text}")
@@ -65,7 +72,7 @@ def read_template(name: str) -> str:
     return (files("harness.study") / "templates" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-@command.command("run")
+@command.command("run", short_help="Evaluate what is missing; --dry-run reckons.")
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--only", metavar="LABELS", multiple=True, help="Only these checkpoints, comma-separated.")
 @click.option("--dry-run", is_flag=True, help="Print requests, tokens and GPU-hours; needs no weights and no rows.")
@@ -90,6 +97,7 @@ def run(study: Path, only: tuple[str, ...], dry_run: bool, assignments: tuple[st
     spec = read_study(study, assignments, _data_settings(flags))
     chosen = select_checkpoints(spec, split_names(only, ()))
     asked = asked_of(spec)
+    check_claims(spec)
     if dry_run:
         print_study_plan(spec, chosen, asked, stdout_console())
         return EXIT_OK
@@ -98,7 +106,14 @@ def run(study: Path, only: tuple[str, ...], dry_run: bool, assignments: tuple[st
     for outcome in itertools.chain.from_iterable(run_checkpoint(spec, checkpoint) for checkpoint in chosen):
         click.echo(f"{outcome.label:<{width}}  {outcome.state:<16}  {outcome.detail}")
         outcomes.append(outcome)
-    return _conclude(study, outcomes)
+    return _conclude(" ".join((shlex.quote(str(study)), *_repeat_settings(assignments, flags))), outcomes)
+
+
+def _repeat_settings(assignments: tuple[str, ...], flags: dict[str, Any]) -> Iterator[str]:
+    """Yield the flags by which a report finds the runs that these made; it has no --accept-data of its own."""
+    accepted = (f"accept_data.{task}={sha256}" for task, sha256 in split_accepted(flags["accept_data"]).items())
+    for text in (*assignments, *accepted):
+        yield f"--set {shlex.quote(text)}"
 
 
 def _data_settings(flags: dict[str, Any]) -> dict[str, Any]:
@@ -114,14 +129,16 @@ def select_checkpoints(spec: StudySpec, labels: tuple[str, ...]) -> tuple[StudyC
     """
     known = [checkpoint.label for checkpoint in spec.checkpoints]
     for label in labels:
+        if label == spec.elicited_label:
+            raise UsageError(f"--only: {label} is made together with {spec.base.label}; name {spec.base.label}")
         if label not in known:
             hint = did_you_mean(label, known) or f"; known: {', '.join(known)}"
             raise UsageError(f"--only: no checkpoint labelled {label}{hint}")
     return tuple(checkpoint for checkpoint in spec.checkpoints if not labels or checkpoint.label in labels)
 
 
-def _conclude(study: Path, outcomes: list[StudyOutcome]) -> int:
-    """Say what to run next, and return the exit code."""
+def _conclude(arguments: str, outcomes: list[StudyOutcome]) -> int:
+    """Say what to run next, with the study and its settings, and return the exit code."""
     failed = [outcome.label for outcome in outcomes if outcome.state == "could not run"]
     incomplete = [outcome.label for outcome in outcomes if outcome.state == "incomplete"]
     if failed:
@@ -129,7 +146,7 @@ def _conclude(study: Path, outcomes: list[StudyOutcome]) -> int:
     if incomplete:
         click.echo(f"incomplete: {', '.join(incomplete)}; run the same command again to retry what ended in error")
     if len(failed) < len(outcomes):
-        click.echo(f"next: harness study report {study}" + (" (of what is there)" if failed or incomplete else ""))
+        click.echo(f"next: harness study report {arguments}" + (" (of what is there)" if failed or incomplete else ""))
     return EXIT_COULD_NOT_RUN if failed else EXIT_INCOMPLETE if incomplete else EXIT_OK
 
 

@@ -12,13 +12,13 @@ import msgspec
 from harness.cli.elicit import run_elicited
 from harness.cli.eval import run_prepared
 from harness.cli.wiring import close_scorers, prepare_run
-from harness.errors import CheckpointError, EngineError, LockedError, SpecError, StoreError
+from harness.errors import CheckpointError, EngineError, LockedError, SpecError, StoreError, UsageError
 from harness.schema import RunRecord
 from harness.spec import EvalConfig, SamplingConfig, resolve_sampling
 from harness.store import read_json, run_path
-from harness.study.runs import Asked, FoundRuns, find_study_runs
+from harness.study.claims import DifferenceClaim, GapClaim, ScoreClaim, parse_claim
+from harness.study.runs import Asked, FoundRuns, find_study_runs, named_runs
 from harness.study.spec import StudyCheckpoint, StudySpec
-from harness.verdicts import find_runs
 from tasks.registry import select_tasks
 from tasks.task import BenchmarkTask
 
@@ -40,6 +40,21 @@ def study_run_paths(spec: StudySpec) -> FoundRuns:
         HarnessError: if a task or setting does not exist, or more than one run could be meant.
     """
     return find_study_runs(spec, asked_of(spec))
+
+
+def check_claims(spec: StudySpec) -> None:
+    """Check that what claims are about exists: a misspelt domain would be undecided for ever.
+
+    Raises:
+        UsageError: if a claim names no task and no suite.
+    """
+    for claim in spec.claims:
+        parsed = parse_claim(claim.claim, spec.labels)
+        if isinstance(parsed, DifferenceClaim | ScoreClaim | GapClaim) and parsed.column != "overall":
+            try:
+                select_tasks((parsed.column,))
+            except UsageError as error:
+                raise UsageError(f'claim "{claim.claim}": {error}') from error
 
 
 def asked_of(spec: StudySpec) -> dict[str, dict[str, Asked]]:
@@ -125,7 +140,7 @@ def run_checkpoint(spec: StudySpec, checkpoint: StudyCheckpoint) -> Iterator[Stu
 
 def _describe_given(checkpoint: StudyCheckpoint) -> str:
     try:
-        num_runs = len({file for path in checkpoint.runs for file in find_runs(Path(path))})
+        num_runs = len(named_runs(checkpoint))
     except StoreError as error:
         raise CheckpointError(str(error)) from error
     return f"{num_runs} in {', '.join(checkpoint.runs)}"
@@ -136,8 +151,7 @@ def _evaluate(config: EvalConfig, label: str) -> StudyOutcome:
     try:
         path = run_path(Path(config.out), prepared.spec)
         was_complete = _is_complete(path)
-        if sys.stderr.isatty():
-            click.echo(label, err=True)
+        _show_label(label)
         record = run_prepared(prepared)
     finally:
         close_scorers(prepared.planned)
@@ -149,10 +163,17 @@ def _evaluate(config: EvalConfig, label: str) -> StudyOutcome:
 
 def _elicit(config: EvalConfig, label: str) -> StudyOutcome:
     finished = {path.parent for path in (Path(config.out) / label).glob("*/run.json")}
+    _show_label(label)
     elicited = run_elicited(config)
     if elicited is None:
         return StudyOutcome(label, "incomplete", "requests of a prompt style ended in error")
     return StudyOutcome(label, "complete already" if elicited.path in finished else "evaluated", str(elicited.path))
+
+
+def _show_label(label: str) -> None:
+    """Head the progress bars of a run, where a person watches them."""
+    if sys.stderr.isatty():
+        click.echo(label, err=True)
 
 
 def _is_complete(path: Path) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.audit.findings import Audit
 from harness.store import read_lines
+from harness.study.control import contrast_controls
 from harness.study.cost import FIGURES, measure_costs
 from harness.study.curve import draw_curves
 from harness.study.findings import CostRow, StudyFindings, StudyRun
@@ -57,6 +58,7 @@ def assemble_runs(
         trajectories=trajectories,
         runs=tuple(_study_run(label, run) for label in study.by_label for run in runs[label]),
         not_run=tuple(dict.fromkeys((*notes, *_missing_labels(study, notes), *missing))),
+        against_controls=contrast_controls(study),
     )
 
 

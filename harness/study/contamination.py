@@ -1,6 +1,6 @@
 """A study's training prompts searched for the examples that its runs were asked, and what overlap may have added."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,4 +62,20 @@ def _audit(
         if label in labels
         for difference in clean_differences(audit.tasks, labels[spec.base.label], labels[label], spec.level)
     )
-    return msgspec.structs.replace(audit, differences=differences)
+    notes = (*audit.notes, *_unsearched(spec, prompts, audit, labels))
+    return msgspec.structs.replace(audit, differences=differences, notes=notes)
+
+
+def _unsearched(
+    spec: StudySpec, prompts: TrainingPrompts, audit: Audit, labels: Mapping[str, LabelVerdicts]
+) -> Iterator[str]:
+    """Say of each checkpoint that was trained on more prompts than the file holds how many were not searched."""
+    for label in prompts.checkpoints:
+        recorded = labels[label].training if label in labels else None
+        typed = spec.checkpoint(label).cost
+        figures = [cost.prompts for cost in (recorded, typed) if cost is not None and cost.prompts is not None]
+        if figures and audit.num_prompts < figures[0]:
+            yield (
+                f"{label} was trained on {figures[0]:,} prompts, of which this file holds {audit.num_prompts:,}: the "
+                "others were not searched."
+            )

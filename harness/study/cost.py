@@ -14,6 +14,8 @@ from harness.study.spec import StudySpec, TypedCost
 
 Number = TypeVar("Number", int, float)
 FIGURES = ("prompts", "rollouts", "gpu_hours")
+ROUNDING = 0.01
+"""Relative difference up to which a typed figure is a recorded one, rounded."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def measure_costs(study: StudyLabels, standings: Sequence[Standing]) -> tuple[Co
 
     A stage's figures come from its training.json, each that is missing there from the study file. Stages add up along
     `after`; one unknown stage makes the total unknown. Points per GPU-hour (and per 1,000 prompts) are the overall
-    difference to the base, its interval too, divided by the cost, which counts as known exactly.
+    difference to the base, its interval too, divided by the cost, which counts as known exactly. On the Pareto front
+    the base counts too, at no cost: who scores no more than it is beaten.
     """
     overall = {standing.label: standing.overall for standing in standings}
     rows = []
@@ -62,6 +65,8 @@ def measure_costs(study: StudyLabels, standings: Sequence[Standing]) -> tuple[Co
         for row in rows
         if row.gpu_hours is not None and (score := overall[row.label]) is not None
     }
+    if (score := overall[study.spec.base.label]) is not None:
+        points[study.spec.base.label] = (0.0, score.value)
     front = pareto_front(points)
     return tuple(msgspec.structs.replace(row, on_front=row.label in front) for row in rows)
 
@@ -135,15 +140,20 @@ def _stage(study: StudyLabels, label: str) -> _Stage:
     recorded = study.by_label[label].training if label in study.by_label else None
     typed = study.spec.checkpoint(label).cost or TypedCost()
     found: dict[str, Any] = {}
-    sources = []
+    sources, contradicted = [], []
     for figure in FIGURES:
-        found[figure] = getattr(recorded, figure, None)
+        found[figure], given = getattr(recorded, figure, None), getattr(typed, figure)
         if found[figure] is not None:
             sources.append("training.json")
-        elif getattr(typed, figure) is not None:
-            found[figure] = getattr(typed, figure)
+            if given is not None and not math.isclose(given, found[figure], rel_tol=ROUNDING):
+                contradicted.append(f"{figure} {given:,}")
+        elif given is not None:
+            found[figure] = given
             sources.append(f"typed ({typed.source})" if typed.source else "typed")
-    return _Stage(TrainingCost(**found), ", ".join(dict.fromkeys(sources)) or "not known")
+    source = ", ".join(dict.fromkeys(sources)) or "not known"
+    if contradicted:
+        source += f" (the study file says otherwise: {', '.join(contradicted)})"
+    return _Stage(TrainingCost(**found), source)
 
 
 def _total(figures: Sequence[Number | None]) -> Number | None:

@@ -43,7 +43,7 @@ class Standing(Record, frozen=True):
 
 
 class Lead(Record, frozen=True):
-    """In one column of the main table: the best checkpoint against the next."""
+    """In one column of the main table: the best checkpoint against the next, and whether it is ahead of all."""
 
     column: str
     """Task, domain, or `overall`."""
@@ -52,7 +52,18 @@ class Lead(Record, frozen=True):
     difference: Estimate
     """Best minus next, paired by example."""
     p_adjusted: float
-    """Holm's, over the columns of its kind (tasks, domains, overall)."""
+    """Of being ahead of every other one; Holm's, over the columns of its kind (tasks, domains, overall)."""
+
+
+class ControlContrast(Record, frozen=True):
+    """A candidate's overall average against a control's."""
+
+    candidate: str
+    control: str
+    difference: Estimate
+    """Candidate minus control, paired by example."""
+    p_adjusted: float
+    """Holm's, over all pairs of a candidate and a control."""
 
 
 class PassCurve(Record, frozen=True):
@@ -75,14 +86,15 @@ class CostRow(Record, frozen=True):
     rollouts: int | None
     gpu_hours: float | None
     source: str
-    """`training.json`, or `typed` with what the study file says of it."""
+    """`training.json`, or `typed` with what the study file says of it; and where the two contradict each other."""
     gain: Estimate
     """Overall difference to the base; nan unless it has every task that the base has."""
     gain_per_gpu_hour: Estimate | None
     """None where the cost is not known, or is 0."""
     gain_per_1k_prompts: Estimate | None
     on_front: bool
-    """No other row is at least as good and as cheap, and better in one of the two; False where hours are not known."""
+    """Neither another row nor the base, at no cost, is at least as good and as cheap, and better in one of the two;
+    False where hours are not known."""
 
 
 class ClaimVerdict(Record, frozen=True):
@@ -125,3 +137,5 @@ class StudyFindings(Record, frozen=True):
     runs: tuple[StudyRun, ...]
     not_run: tuple[str, ...]
     """Checkpoints, tasks or sections that are missing, one line each with the reason."""
+    against_controls: tuple[ControlContrast, ...] = ()
+    """Of candidates and controls that have every task of the base."""

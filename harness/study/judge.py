@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.findings import Ratio
+from harness.findings import Comparison, Ratio
 from harness.schema import Estimate
 from harness.spec import did_you_mean
+from harness.stats.domains import Overall
 from harness.study.claims import (
     CostClaim,
     DifferenceClaim,
@@ -142,14 +143,31 @@ def _judge_transfer(claim: TransferClaim, study: StudyLabels) -> tuple[Verdict, 
     plain = {item.candidate: item for item in study.transfer.comparisons if item.base_kind == "plain"}
     if claim.label not in plain:
         return "undecided", f"{claim.label} is no candidate or control, so its transfer is not measured"
-    return _judge_ratio(plain[claim.label].transfer.ratio, claim.sign, claim.number)
+    comparison = plain[claim.label]
+    ratio = comparison.transfer.ratio
+    if ratio.reason is None and trained_difference(comparison, study.spec.overall) < 0:
+        return "undecided", f"{claim.label} lost where it was trained, so this would be a share of a loss"
+    return _judge_ratio(ratio, claim.sign, claim.number)
+
+
+def trained_difference(comparison: Comparison, overall: Overall) -> float:
+    """Return the mean difference on trained domains, the transfer ratio's denominator; nan without such domains."""
+    trained = [domain for domain in comparison.domains if domain.is_trained]
+    weights = [1 if overall == "domains" else len(domain.tasks) for domain in trained]
+    total = sum(weight * domain.difference.value for weight, domain in zip(weights, trained, strict=True))
+    return total / sum(weights) if trained else math.nan
 
 
 def _judge_gap(claim: GapClaim, study: StudyLabels) -> tuple[Verdict, str]:
     tasks = study.columns[claim.column]
     comparison = study.compare(study.base.label, claim.label, tasks, references=(claim.reference,))
     # only the column's tasks were compared, so it is their overall average
-    return _judge_ratio(comparison.transfer.gap_closed[claim.reference]["overall"], claim.sign, claim.number)
+    ratio = comparison.transfer.gap_closed[claim.reference]["overall"]
+    if ratio.reason is None:
+        gap = study.compare(study.base.label, claim.reference, tasks).overall.difference.value
+        if gap < 0:
+            return "undecided", f"{claim.reference} scores less than {study.base.label}, so there is no gap to close"
+    return _judge_ratio(ratio, claim.sign, claim.number)
 
 
 def _judge_ratio(ratio: Ratio, sign: Sign, number: float) -> tuple[Verdict, str]:

@@ -1,11 +1,11 @@
 """Finds the finished runs of a study by what they measured. Loads no weights: they may be on another machine."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.checkpoint import read_template
-from harness.errors import HarnessError, UsageError
+from harness.errors import StoreError, UsageError
 from harness.identity import describe_sampling
 from harness.schema import RunRecord, RunSpec, Sampling, TaskRef
 from harness.spec import content_hash
@@ -74,8 +74,8 @@ def find_study_runs(spec: StudySpec, asked: Mapping[str, Mapping[str, Asked]]) -
     for checkpoint in spec.checkpoints:
         if checkpoint.runs:
             try:
-                paths[checkpoint.label] = _named_runs(checkpoint)
-            except HarnessError as error:
+                paths[checkpoint.label] = named_runs(checkpoint)
+            except StoreError as error:
                 missing[checkpoint.label] = str(error)
             continue
         labels = [checkpoint.label]
@@ -91,8 +91,29 @@ def find_study_runs(spec: StudySpec, asked: Mapping[str, Mapping[str, Asked]]) -
     return FoundRuns(paths=paths, missing=missing, notes=tuple(notes))
 
 
-def _named_runs(checkpoint: StudyCheckpoint) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(file for path in checkpoint.runs for file in find_runs(Path(path))))
+def named_runs(checkpoint: StudyCheckpoint) -> tuple[Path, ...]:
+    """Return the run.json files that a study names for a checkpoint.
+
+    Raises:
+        StoreError: if there is no such run, or it has not finished.
+        UsageError: if two gradings of one run are named.
+    """
+    files = tuple(dict.fromkeys(file for path in checkpoint.runs for file in find_runs(Path(path))))
+    check_gradings(checkpoint.label, files)
+    return files
+
+
+def check_gradings(label: str, files: Iterable[Path]) -> None:
+    """Refuse two gradings of one run: they would count as two runs, of the same generations.
+
+    Raises:
+        UsageError: if two files are in one run directory.
+    """
+    seen: dict[Path, Path] = {}
+    for file in files:
+        other = seen.setdefault(file.parent.resolve(), file)
+        if other != file:
+            raise UsageError(f"{label}: {other} and {file} are two gradings of one run; name the one you mean")
 
 
 def _fitting_runs(

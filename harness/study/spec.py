@@ -182,6 +182,8 @@ def parse_study(data: Mapping[str, Any], source: str) -> StudySpec:
     Raises:
         SpecError: if a key is unknown, of the wrong type, or does not fit the others.
     """
+    if not data:
+        raise SpecError(f"{source} is empty; `harness study init` writes a study to begin from")
     spec = parse_record(data, StudySpec, source)
     problem = next(_problems(spec), None)
     if problem is not None:

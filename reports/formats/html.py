@@ -1,13 +1,10 @@
 """A Table as an HTML fragment: `<table>` and its notes, with classes and no style, for any page."""
 
-import re
 from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 
-from reports.table import Cell, Column, Row, Table
-
-_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+from reports.table import Cell, Column, Row, Table, true_minus
 
 
 def render(table: Table) -> str:
@@ -55,18 +52,13 @@ def _body(table: Table) -> Iterator[str]:
 
 def _cell(cell: Cell, column: Column, is_first: bool) -> str:
     is_number = column.align == "right"
-    text, interval = (_minus(escape(x)) if is_number else escape(x) for x in (cell.text, cell.interval))
+    text, interval = (escape(true_minus(x) if is_number else x) for x in (cell.text, cell.interval))
     if cell.mark:
         text += f"<sup>{escape(cell.mark)}</sup>"
     if interval:
         text += f' <span class="ci">{interval}</span>'
     classes = [name for name, holds in (("num", is_number), ("strong", cell.strong)) if holds]
     kind = f' class="{" ".join(classes)}"' if classes else ""
-    if is_first and not is_number:
+    if is_first:
         return f'<th scope="row"{kind}>{text}</th>'
     return f"<td{kind}>{text}</td>"
-
-
-def _minus(text: str) -> str:
-    """Return numbers with a true minus sign."""
-    return _MINUS.sub("−", text)

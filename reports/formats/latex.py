@@ -5,6 +5,7 @@ the paper is a `table*` across both; one too wide for that is set smaller, and i
 other. Nothing is scaled.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,6 +24,9 @@ LONGEST = 3 * LONG_TEXT
 """Characters from which more text gets a paragraph no more width."""
 TITLE_WIDTH = 12
 """Characters that a heading is broken at."""
+_TITLE_PART = re.compile(rf".{{0,{TITLE_WIDTH - 1}}}[-_@+/]|.{{1,{TITLE_WIDTH}}}")
+_WORD_JOINT = re.compile(r"\\_|[@+/]")
+"""Where a long word of a paragraph may be broken, as TeX breaks it only at hyphens."""
 INTERVAL_SCALE = 0.85
 """How wide an interval's characters are, against a number's."""
 
@@ -122,13 +126,15 @@ def _column_spec(place: int, table: Table, needed: Sequence[float], size: _Size,
 
 
 def _broken(title: str) -> list[str]:
-    """Return a heading in lines of at most TITLE_WIDTH characters; words stay whole."""
+    """Return a heading in lines of at most TITLE_WIDTH characters; words stay whole unless they are two lines long."""
     lines: list[str] = []
     for word in title.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= TITLE_WIDTH:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+        for number, part in enumerate(_TITLE_PART.findall(word) if len(word) > 2 * TITLE_WIDTH else [word]):
+            longer = f"{lines[-1]}{'' if number else ' '}{part}" if lines else part
+            if lines and len(longer) <= TITLE_WIDTH:
+                lines[-1] = longer
+            else:
+                lines.append(part)
     return lines
 
 
@@ -187,7 +193,10 @@ def _cell(cell: Cell, column: Column, is_paragraph: bool) -> str:
     if cell.mark:
         mark = rf"$^{{{_mark(cell.mark)}}}$"
         text += rf"\rlap{{{mark}}}" if is_number else mark  # marks do not push digits out of line
-    return rf"{{\raggedright\hspace{{0pt}}{text}\par}}" if is_paragraph else text
+    if not is_paragraph:
+        return text
+    breakable = _WORD_JOINT.sub(lambda joint: rf"{joint[0]}\allowbreak{{}}", text)
+    return rf"{{\raggedright\hspace{{0pt}}{breakable}\par}}"
 
 
 def _mark(mark: str) -> str:

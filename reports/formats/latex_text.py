@@ -2,6 +2,8 @@ r"""Text that LaTeX shows as it is: every special character escaped, for pdflate
 
 import re
 
+from reports.table import true_minus
+
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -73,14 +75,15 @@ _SPECIAL = {
     "Ω": r"$\Omega$",
 }
 _SHOWN_OTHERWISE = re.compile(f"-(?=-)|[{re.escape(''.join(_SPECIAL.keys() - {'-'}))}]")
-_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+_BLANKS = re.compile(r"[\x00-\x20\x7f]+")
+"""Control characters too, which pdflatex refuses."""
 
 
 def escape(text: str) -> str:
     """Return text for LaTeX, on one line. Accented letters pass; what is unknown is left to the paper's fonts."""
-    return _SHOWN_OTHERWISE.sub(lambda found: _SPECIAL[found[0]], re.sub(r"[ \t\r\n]+", " ", text))
+    return _SHOWN_OTHERWISE.sub(lambda found: _SPECIAL[found[0]], _BLANKS.sub(" ", text))
 
 
 def escape_number(text: str) -> str:
     """Return a number for LaTeX: a hyphen before a digit is a minus sign."""
-    return escape(_MINUS.sub("−", text))
+    return escape(true_minus(text))

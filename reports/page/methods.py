@@ -87,7 +87,8 @@ METHODS: tuple[Method, ...] = (
     Method(
         "Paired difference",
         "Candidate minus base on the same examples, so that their difficulty cancels. The smallest detectable "
-        "difference is the true one that an unadjusted test finds four times in five.",
+        "difference is the true one that an unadjusted test finds four times in five. The sample is of examples: what "
+        "another training run of the same recipe would give is told by several runs of one checkpoint alone.",
         "Miller 2024, arXiv 2411.00640",
         _compares,
     ),
@@ -132,10 +133,18 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "Best in bold",
-        "The best score of a column is bold only where its paired difference to the next is significant, Holm-adjusted "
-        "over the columns of its kind.",
-        "Holm 1979, Scand. J. Stat. 6:65",
+        "The best score of a column is bold only where its paired difference to every other one is significant: the "
+        "largest p-value counts, Holm-adjusted over the columns of its kind.",
+        "Hung & Fithian 2019, Ann. Statist. 47:758 (the winner against the runner-up); Berger 1982, Technometrics "
+        "24:295 (against all); Holm 1979, Scand. J. Stat. 6:65",
         lambda findings: bool(findings.leads),
+    ),
+    Method(
+        "Candidate against control",
+        "The overall difference of a candidate to an arm that was trained on a reward without meaning, paired by "
+        "example; p-values are adjusted over all such pairs.",
+        "Holm 1979, Scand. J. Stat. 6:65",
+        lambda findings: bool(findings.against_controls),
     ),
     Method(
         "Elicitation and accuracy",
@@ -200,8 +209,8 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "Cost",
-        "All stages of training from the base on. The front holds checkpoints than which no other scores as much for "
-        "fewer GPU-hours.",
+        "All stages of training from the base on. The front holds checkpoints than which no other, nor the base at no "
+        "cost, scores as much for fewer GPU-hours, by point estimates.",
         "",
         lambda findings: bool(findings.costs),
     ),
@@ -214,10 +223,19 @@ METHODS: tuple[Method, ...] = (
         lambda findings: bool(findings.audits),
     ),
     Method(
+        "Difference in difference",
+        "The difference to the base on contaminated examples minus that on clean ones: two independent parts, t with "
+        "Satterthwaite's degrees of freedom; where all examples of a part agree, the arms of both intervals combined.",
+        "Welch 1947, Biometrika 34:28; Satterthwaite 1946, Biometrics Bulletin 2:110; Zou & Donner 2008, Statistics in "
+        "Medicine 27:1693",
+        lambda findings: any(audit.differences for audit in findings.audits),
+    ),
+    Method(
         "Claims",
         "Supported where the whole interval lies on the claimed side, refuted where it lies on the other, else "
-        "undecided.",
-        "",
+        "undecided; each claim by itself. That nothing drops is supported by every interval at the study's level, and "
+        "refuted by one of Bonferroni's.",
+        "Berger 1982, Technometrics 24:295 (intersection-union)",
         lambda findings: bool(findings.claims),
     ),
 )

@@ -8,7 +8,6 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from reports.page.examples import ExampleBook
 from reports.page.identity import identify_runs
 from reports.page.methods import used_methods
 from reports.page.summary import answer_study
+from reports.sections import CLAIMS, CONTAMINATION, Section
 from reports.table import Table
 
 if TYPE_CHECKING:
@@ -27,13 +27,9 @@ FOLDER = Path(__file__).parent
 STYLES = ("page.css", "browser.css", "math.css")
 SCRIPTS = ("page.js", "chunks.js", "math.js", "list.js", "detail.js", "browser.js")
 """In the order in which they run, all in one scope."""
-CONTAMINATION = "contamination"
-"""Tables under this heading stand in the page's section of that name."""
-CLAIMS = "claims"
-"""Tables under this heading are left out: the page tells claims in words."""
 UNFOLDED = 2
 """Tables of a section that are shown at once; the others open on a click, and for printing."""
-ENLARGED = 1.2
+ENLARGED = 1.35
 """Figures are made for print, where 8 points are read from near."""
 DEFAULT_WIDTH = 640
 """Of a figure that does not say how wide it is, in pixels."""
@@ -54,7 +50,7 @@ class PageFigure:
 
 def render_page(
     findings: StudyFindings,
-    tables: Sequence[tuple[str, Table]],
+    sections: Sequence[Section],
     figures: Sequence[PageFigure],
     missing: Sequence[str],
     examples: ExampleBook,
@@ -63,9 +59,9 @@ def render_page(
 
     Args:
         findings: what the study found.
-        tables: each with the heading of its section; tables of a section follow each other.
+        sections: of tables. The page tells claims in words, and has a section of its own for contamination.
         figures: in the order of the page.
-        missing: figures and tables that could not be made, one line each with the reason.
+        missing: figures that could not be drawn, one line each with the reason.
         examples: packed texts of the runs; without tasks the example browser is left out.
     """
     page = _environment().get_template("page.html.j2")
@@ -74,9 +70,9 @@ def render_page(
         title=findings.spec.title or findings.spec.name,
         newest=max((run.record.finished_at for run in findings.runs), default="")[:10],
         answers=answer_study(findings),
-        sections=_sections(tables),
+        sections=[_without_repeats(section) for section in sections if section.title not in (CLAIMS, CONTAMINATION)],
         unfolded=UNFOLDED,
-        contamination=_without_repeats([table for section, table in tables if section.lower() == CONTAMINATION]),
+        contamination=[_without_repeats(section) for section in sections if section.title == CONTAMINATION],
         figures=figures,
         missing=(*findings.not_run, *missing),
         methods=used_methods(findings),
@@ -126,21 +122,14 @@ def _shown_width(figure: PageFigure) -> int:
     return round(float(found[1]) * (96 / 72 if found[2] == "pt" else 1) * ENLARGED)
 
 
-def _sections(tables: Sequence[tuple[str, Table]]) -> list[tuple[str, list[Table]]]:
-    kept = [pair for pair in tables if pair[0].lower() not in (CONTAMINATION, CLAIMS)]
-    return [
-        (title, _without_repeats([each for _, each in group])) for title, group in groupby(kept, lambda pair: pair[0])
-    ]
-
-
-def _without_repeats(tables: Sequence[Table]) -> list[Table]:
-    """Return the tables with each note only under the first that has it."""
+def _without_repeats(section: Section) -> Section:
+    """Return the section with each note only under the first table that has it."""
     seen: set[str] = set()
-    found = []
-    for table in tables:
-        found.append(replace(table, notes=tuple(note for note in table.notes if note not in seen)))
+    tables: list[Table] = []
+    for table in section.tables:
+        tables.append(replace(table, notes=tuple(note for note in table.notes if note not in seen)))
         seen.update(table.notes)
-    return found
+    return replace(section, tables=tuple(tables))
 
 
 def _chunks(examples: ExampleBook) -> dict[str, str]:

@@ -17,7 +17,7 @@ def claims_table(findings: StudyFindings) -> Table | None:
         rows.append(Row((text_cell(claim.claim), *source, verdict, text_cell(claim.evidence))))
     notes = (
         f"Points. Supported: the whole {percent(findings.spec.level)} interval lies on the claimed side; refuted: on "
-        "the other; else undecided. Costs count as known exactly.",
+        "the other; else undecided. Each claim by itself, not adjusted for their number. Costs count as known exactly.",
     )
     columns = tuple(Column(title, align="left", unit="text") for title in titles)
     return Table("claims", "Claims", columns, tuple(rows), notes)

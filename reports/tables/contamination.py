@@ -44,6 +44,7 @@ def contamination_table(audit: Audit) -> Table:
         f"Jaccard similarity of word shingles from {audit.near_threshold:g}. Covered: runs of 13 words "
         f"shared with one prompt make up {percent(audit.min_cover)} of the example or more.",
         "Any n-gram: one run of n words or more is shared. Too short: below 8 words, which no n-gram search sees.",
+        "A count of 0 is evidence about copies and near copies alone: paraphrases and translations are not found.",
         *audit.notes,
     )
     return Table(_name("contamination", audit), f"Evaluation examples in {audit.prompts}", columns, tuple(rows), notes)

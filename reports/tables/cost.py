@@ -137,7 +137,8 @@ def _cost_notes(findings: StudyFindings) -> tuple[str, ...]:
     notes = [
         f"Gain: overall difference to the base in points, with its {level} interval, and divided by what it cost.",
         f"{DAGGER} significant at the {level} level (Holm-adjusted; only candidates and controls are tested).",
-        "On front: no other checkpoint is as good and as cheap in GPU-hours, and better in one of the two.",
+        "On front: no other checkpoint is as good and as cheap in GPU-hours, and better in one of the two; the base "
+        "counts, at no cost.",
     ]
     if any(len(row.stages) > 1 for row in findings.costs):
         notes.append("Costs count all stages from the base on.")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.findings import Comparison
 from harness.schema import Estimate
-from harness.study.findings import Standing, StudyFindings, TaskStanding
+from harness.study.findings import ControlContrast, Standing, StudyFindings, TaskStanding
 from harness.study.spec import Role
 from reports.table import (
     DAGGER,
@@ -21,6 +21,8 @@ from reports.table import (
     is_significant,
     percent,
     share_cell,
+    signed,
+    signed_interval,
     text_cell,
     with_interval,
 )
@@ -167,15 +169,35 @@ def _notes(findings: StudyFindings, scores: Sequence[_Score], show_outcomes: boo
         )
     notes.append(
         f"{DAGGER} differs from the base, up or down, at the {level} level (paired by example, Holm-adjusted; only "
-        "candidates and controls are tested). Bold: best of its column, and ahead of the next at that level."
+        "candidates and controls are tested). Bold: best of its column, and ahead of every other at that level."
     )
     if findings.spec.elicited_label in {standing.label for standing in findings.standings}:
         notes.append(f"{findings.spec.elicited_label}: the base in its best prompt style; it takes no part in bold.")
     if show_outcomes:
         notes.append("Cap hit: generations cut off at the token limit. No answer: generations in which none was found.")
+    notes += _average_notes(findings, scores)
     if any(score.estimate(standing) is None for standing in findings.standings for score in scores):
         notes.append(f"{UNKNOWN} not measured, or an average that lacks a task.")
     return tuple(notes)
+
+
+def _average_notes(findings: StudyFindings, scores: Sequence[_Score]) -> list[str]:
+    """Say which tasks are in no average, and what candidates are ahead of controls by, overall."""
+    notes = []
+    of_base = {task.task for it in findings.standings if it.label == findings.spec.base.label for task in it.tasks}
+    lacking = [score.name for score in scores if score.kind == "task" and score.name not in of_base]
+    if lacking:
+        notes.append(f"In no average, since the base lacks it: {', '.join(lacking)}.")
+    pairs = findings.against_controls if any(score.kind == "overall" for score in scores) else ()
+    if pairs:
+        notes.append(f"Overall, candidate − control: {'; '.join(_against_control(pair) for pair in pairs)}.")
+    return notes
+
+
+def _against_control(pair: ControlContrast) -> str:
+    mark = DAGGER if is_significant(pair.difference.level, pair.p_adjusted) else ""
+    between = f"{pair.candidate} − {pair.control}"
+    return f"{between} {signed(pair.difference.value)}{mark} ({signed_interval(pair.difference)})"
 
 
 def _measure_notes(findings: StudyFindings, names: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Published beside measured: figures that papers print, each with its source, never mixed with ours."""
 
+import math
 from collections.abc import Sequence
 
 from harness.schema import Estimate
@@ -56,7 +57,9 @@ def _measured(standing: Standing | None, task: str) -> tuple[Estimate, str] | No
     if task == OVERALL:
         return (standing.overall, "average over this study") if standing.overall is not None else None
     found = [it for it in standing.tasks if it.task == task]
-    return (found[0].score, f"{found[0].metric}, {standing.prompting}") if found else None
+    if not found:
+        return None
+    return found[0].score, f"{found[0].metric}, {standing.prompting}, {found[0].score.num_examples:,} examples"
 
 
 def _row(label: str, published: Published, task: str, measured: tuple[Estimate, str]) -> Row:
@@ -66,8 +69,7 @@ def _row(label: str, published: Published, task: str, measured: tuple[Estimate, 
         compared = [Cell(UNKNOWN), Cell(UNKNOWN)]
     else:
         difference = score.value - value
-        is_inside = score.ci_low <= value <= score.ci_high
-        compared = [Cell(signed(difference), number=difference), text_cell("yes" if is_inside else "no")]
+        compared = [Cell(signed(difference), number=difference), text_cell(_is_inside(score, value))]
     cells = (
         text_cell(task),
         with_interval(score),
@@ -80,11 +82,20 @@ def _row(label: str, published: Published, task: str, measured: tuple[Estimate, 
     return Row(cells, label)
 
 
+def _is_inside(score: Estimate, value: float) -> str:
+    if math.isnan(score.ci_low):
+        return UNKNOWN
+    return "yes" if score.ci_low <= value <= score.ci_high else "no"
+
+
 def _notes(findings: StudyFindings, items: Sequence[Published], rows: Sequence[Row]) -> list[str]:
     notes = [
         f"Points. The {percent(findings.spec.level)} intervals are of the measured scores; published figures come "
-        "without one, and were made with other prompts, samplers and scorers than ours."
+        "without one, and were made with other prompts, samplers and scorers than ours. Inside the interval: whether "
+        "the published figure is; no test, since it has an error of its own."
     ]
+    if findings.spec.limit is not None:
+        notes.append(f"Measured on the first {findings.spec.limit:,} examples of each task at most; published on all.")
     if any(row.cells[0].text == OVERALL for row in rows):
         notes.append("Overall: the averages are over different tasks, so that no difference is taken.")
     publications = {item.name.split("/")[0]: item.publication for item in items}

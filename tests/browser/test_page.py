@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reports.page.examples import ExampleBook, pack_examples
 from reports.page.page import PageFigure, render_page
+from reports.sections import Section
 from reports.table import Cell, Column, Row, Table
 from tests.reports.page.runs import Answered, Asked, toy_tasks, with_runs, write_run
 
@@ -56,7 +58,7 @@ def toy_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_page(folder: Path, examples: ExampleBook) -> Path:
     figure = PageFigure("delta", "Deltas", "What moved.", SVG.format("#000"), SVG.format("#fff"))
     path = folder / "report.html"
-    path.write_text(render_page(with_runs([]), [("Scores", WIDE)], [figure], [], examples), encoding="utf-8")
+    path.write_text(render_page(with_runs([]), [Section("Scores", (WIDE,))], [figure], [], examples), encoding="utf-8")
     return path
 
 
@@ -65,7 +67,9 @@ def open_page(browser: Any) -> Iterator[Open]:
     """Open a file offline; at the end nothing must have been logged, thrown or fetched."""
     contexts, trouble = [], []
 
-    def open_file(path: Path, width: int = 1280, scheme: str = "light", address: str = "") -> Any:
+    def open_file(
+        path: Path, width: int = 1280, scheme: str = "light", address: str = "", ready: str = "#browser[data-ready]"
+    ) -> Any:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, offline=True, color_scheme=scheme, reduced_motion="reduce"
         )
@@ -78,7 +82,7 @@ def open_page(browser: Any) -> Iterator[Open]:
             lambda request: None if request.url.startswith(("file://", "data:")) else trouble.append(request.url),
         )
         page.goto(f"{path.as_uri()}{address}")
-        page.wait_for_selector("#browser[data-ready]")
+        page.wait_for_selector(ready)
         return page
 
     yield open_file
@@ -203,6 +207,151 @@ def test_an_address_opens_its_example_and_back_closes_it(open_page: Open, toy_pa
     page.wait_for_selector("#detail h3")
     page.go_back()
     page.wait_for_selector("#detail", state="hidden")
+
+
+def test_an_address_names_one_checkpoint_twice(open_page: Open, toy_page: Path) -> None:
+    """A checkpoint beside itself is shown once, also after a reload; Back from there shows the first two again."""
+    page = open_page(toy_page, address="#gsm8k/q1")
+    page.wait_for_selector("#detail h3")
+    page.evaluate("location.hash = '#gsm8k/q23/base/base'")
+    wait_for(page, "#detail h3", "^gsm8k / q23$")
+    assert page.locator("#detail .which").all_text_contents() == ["BASE"]
+    page.reload()
+    wait_for(page, "#detail h3", "^gsm8k / q23$")
+    assert page.locator("#detail .which").all_text_contents() == ["BASE"]
+    page.go_back()
+    wait_for(page, "#detail h3", "^gsm8k / q1$")
+    assert page.locator("#detail .which").all_text_contents() == ["BASE", "GRLO"]
+
+
+def test_names_are_any_text(open_page: Open, tmp_path: Path) -> None:
+    """Slashes, number signs, percent signs and markup in names of tasks, examples and checkpoints."""
+    asked = [Asked("a/b#c%2F<i>", "?", "1", [Answered("one", 1.0)]), Asked("é ?&", "?", "1", [Answered("two", 0.0)])]
+    runs = [write_run(tmp_path, label, {"t_1": asked}) for label in ("base", "grlo@100%")]
+    findings = with_runs([])
+    spec = msgspec.structs.replace(findings.spec, title="<b>bold</b>")
+    path = tmp_path / "page.html"
+    findings = msgspec.structs.replace(findings, spec=spec)
+    path.write_text(render_page(findings, [], [], [], pack_examples(runs)), encoding="utf-8")
+    page = open_page(path)
+    assert page.inner_text("h1") == "<b>bold</b>"
+    page.click("#list [role=option] >> nth=0")
+    wait_for(page, "#detail h3", "^t_1 / a/b#c%2F<i>$")
+    page.reload()
+    wait_for(page, "#detail h3", "^t_1 / a/b#c%2F<i>$")
+    page.keyboard.press("j")
+    wait_for(page, "#detail h3", "^t_1 / é \\?&$")
+
+
+def test_checkpoints_may_differ_in_their_generations(open_page: Open, tmp_path: Path) -> None:
+    """One, several, and none at all stand side by side."""
+    left = [Asked("a", "?", None, [Answered("one", 1.0)]), Asked("b", "?", None, [Answered("one", 1.0)])]
+    right = [Asked("a", "?", None, [Answered("two", 0.0), Answered("three", 1.0)])]
+    runs = [write_run(tmp_path, "base", {"gsm8k": left}), write_run(tmp_path, "grlo", {"gsm8k": right})]
+    page = open_page(write_page(tmp_path, pack_examples(runs)), address="#gsm8k/a")
+    page.wait_for_selector("#detail .sides")
+    assert page.locator("#detail .chooser").count() == 1
+    assert page.locator("[data-flip] .count").all_text_contents() == ["2", "0", "1", "0", "0"]
+    page.keyboard.press("j")
+    wait_for(page, "#detail .sides", "has no generation")
+
+
+def test_half_right_counts_as_right(open_page: Open, tmp_path: Path) -> None:
+    """A score of 0.5 on both sides is both right, and its verdict has the colour of a right one."""
+    asked = {"gsm8k": [Asked("a", "?", None, [Answered("x", 0.5)])]}
+    runs = [write_run(tmp_path, label, asked) for label in ("base", "grlo")]
+    page = open_page(write_page(tmp_path, pack_examples(runs)), address="#gsm8k/a")
+    assert page.locator("[data-flip=right] .count").text_content() == "1"
+    page.wait_for_selector("#detail .sides")
+    assert page.locator("#detail .facts .good").all_text_contents() == ["score 50", "score 50"]
+
+
+def test_a_page_without_a_single_text_says_so(open_page: Open, tmp_path: Path) -> None:
+    """A limit below every example's generations leaves an empty list, with the counts of all."""
+    runs = [write_run(tmp_path, label, toy_tasks(label)) for label in ("base", "grlo")]
+    page = open_page(write_page(tmp_path, pack_examples(runs, max_generations=1)))
+    assert page.inner_text("#status") == "shows 0 of 40 examples"
+    page.focus("#list")
+    for key in ("j", "Enter", "End", "Escape"):
+        page.keyboard.press(key)
+    assert page.is_hidden("#detail")
+
+
+def test_a_page_cut_off_says_so(open_page: Open, tmp_path: Path) -> None:
+    """Where texts cannot be unpacked, a sentence stands in the browser's place."""
+    run = write_run(tmp_path, "base", toy_tasks("base"))
+    path = write_page(tmp_path, pack_examples([run]))
+    path.write_text(re.sub(r'(id="chunk-index">.{40})[^<]*', r"\1", path.read_text()))
+    page = open_page(path, ready="#examples p:has-text('could not be unpacked')")
+    assert page.locator("#browser").count() == 0
+
+
+def test_a_browser_too_old_says_so(browser: Any, toy_page: Path) -> None:
+    """Without DecompressionStream the rest of the page works."""
+    page = browser.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(toy_page.as_uri())
+    page.wait_for_selector("#examples p:has-text('too old to unpack')")
+    page.click("#theme")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas", "shown"),
+    [
+        ("$x$ and \\(y\\) and \\[z\\] and $$w$$", 4, ""),
+        ("so \\boxed{\\frac{1}{2}} it is", 1, ""),
+        ("\\begin{align}a\\end{align}", 1, ""),
+        ("costs \\$5 and \\$6", 0, "costs \\$5 and \\$6"),
+        ("between $5 and $6 only", 0, "between $5 and $6 only"),
+        ("from $ x$ to $y $", 0, "from $ x$ to $y $"),
+        ("$\\frac{1$ is broken", 0, "$\\frac{1$ is broken"),
+        ("a\n```python\nprint('$x$')\n```\nb $y$", 1, "print('$x$')"),
+        ("```a\n```b\n$y$\n```\n", 0, "$y$"),
+        ("$1 per egg$2", 0, "$1 per egg$2"),
+    ],
+)
+def test_formulas_are_told_from_money_and_code(
+    open_page: Open, tmp_path: Path, text: str, formulas: int, shown: str
+) -> None:
+    """What is a formula is set; everything else stays as it was written."""
+    run = write_run(tmp_path, "base", {"gsm8k": [Asked("a", "?", None, [Answered(text, 1.0)])]})
+    page = open_page(write_page(tmp_path, pack_examples([run])), address="#gsm8k/a")
+    page.wait_for_selector("#detail .sides .text")
+    assert page.locator("#detail .sides math").count() == formulas
+    assert shown in page.locator("#detail .sides .text").text_content()
+
+
+def test_what_was_typed_last_is_what_is_found(open_page: Open, toy_page: Path) -> None:
+    """A search that is still unpacking texts gives way to another choice of checkpoints."""
+    page = open_page(toy_page)
+    page.fill("#query", "grlo says")
+    page.select_option("#right", "base")
+    wait_for(page, "#status", "^0 found")
+    page.select_option("#right", "grlo")
+    wait_for(page, "#status", "^40 found")
+
+
+@pytest.mark.parametrize("width", [400, 800, 1280])
+def test_every_section_can_be_reached(open_page: Open, toy_page: Path, width: int) -> None:
+    """The bar scrolls where it is too narrow, and its last link comes out from under the fading edge."""
+    page = open_page(toy_page, width=width)
+    last = page.locator("nav a").last
+    last.focus()
+    last.scroll_into_view_if_needed()
+    page.evaluate("const bar = document.querySelector('nav ul'); bar.scrollLeft = bar.scrollWidth")
+    box, bar = last.bounding_box(), page.locator("nav ul").bounding_box()
+    assert box["x"] + box["width"] <= bar["x"] + bar["width"] - 32
+
+
+def test_figures_stand_beside_their_words(open_page: Open, toy_page: Path) -> None:
+    """On a wide screen; on a narrow one the words stand above and below."""
+    for width, is_beside in ((1280, True), (800, False)):
+        page = open_page(toy_page, width=width)
+        image, caption = (page.locator(f"figure {each}").bounding_box() for each in (".scroll", "figcaption"))
+        assert (caption["x"] > image["x"] + image["width"]) == is_beside
+        assert (caption["y"] > image["y"] + image["height"]) != is_beside
 
 
 def test_the_theme_follows_the_system_and_the_button(open_page: Open, toy_page: Path) -> None:

@@ -102,6 +102,7 @@ def test_rows_of_a_file_are_searched_for(leak: str, run_harness: Run) -> None:
         (("--task", "lab_maths"), "no task or suite named lab_maths"),
         (("--examples", "missing.jsonl"), "does not exist"),
         (("--examples", "train.jsonl", "--examples", "train.jsonl"), "two files are named train"),
+        (("--task", "lab_math", "--examples", "lab_math=train.jsonl"), "lab_math is searched for as a task already"),
         (("--task", "lab_math", "--threshold", "0"), "--threshold"),
     ],
 )

@@ -1,6 +1,7 @@
 """`harness report`, `harness study report` and `harness study claims`: from stored runs to files, end to end."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,28 @@ def test_loose_runs_are_reported(tmp_path: Path, run_harness: Run) -> None:
     assert "Loose runs" in (out / "report.html").read_text()
 
 
+def test_many_candidates_are_a_line_each(tmp_path: Path, run_harness: Run) -> None:
+    """Beyond three, the terminal has the headlines alone; the last line is the page to open."""
+    candidates = []
+    for number in range(4):
+        folder = tmp_path / f"c{number}"
+        shutil.copytree(RUNS / "lab-completion", folder)
+        for name in ("run.json", "spec.json"):
+            [path] = folder.glob(f"*/{name}")
+            path.write_text(path.read_text().replace('"label": "lab-completion"', f'"label": "c{number}"'))
+        candidates.append(str(folder))
+    flags = ("--allow-drift=prompt,sampling", "--figures=svg", "--resamples=400", "--examples=0")
+    out = tmp_path / "report"
+    code, printed, err = run_harness("report", str(RUNS / "lab-chat"), *candidates, *flags, "-o", str(out))
+    assert code == 0, err
+    text = " ".join(printed.split())
+    assert text.count("moved the overall average") == 4
+    assert "lab-math +" not in text
+    assert printed.splitlines()[-1] == f"open: {out / 'report.html'}"
+    few = run_harness("report", str(RUNS / "lab-chat"), *candidates[:3], *flags, "-o", str(out))[1]
+    assert " ".join(few.split()).count("lab-math +") == 3
+
+
 def test_training_prompts_are_searched(tmp_path: Path, run_harness: Run) -> None:
     """A prompt that is an evaluation example is found, and the difference is computed without it."""
     example = json.loads((next((RUNS / "lab-chat").glob("*")) / "examples.jsonl").read_text().splitlines()[0])
@@ -65,6 +88,7 @@ def test_training_prompts_are_searched(tmp_path: Path, run_harness: Run) -> None
         (("--training-prompts", "nobody=prompts.jsonl"), "no run is labelled nobody"),
         (("--training-prompts", "missing.jsonl"), "missing.jsonl does not exist"),
         (("--figures", "gif"), "no format gif; known: pdf, svg, png"),
+        (("--figures", ""), "--figures names no format; known: pdf, svg, png"),
         (("--level", "0.999"), "leave too few in the tails"),
         (("-o", str(RUNS)), "is no report"),
     ],
@@ -134,3 +158,22 @@ def test_a_study_without_claims_says_how_to_make_one(golden: Path, run_harness: 
     code, _, err = run_harness("study", "claims", str(golden), "--set", "claims=[]")
     assert code == 3
     assert "[[claims]]" in err
+
+
+def test_a_study_with_nothing_to_compare_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_harness: Run
+) -> None:
+    """The reason of each missing run, then what to do; a wrong path is mended in the study, not by running it."""
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text(
+        'name = "x"\n[[checkpoints]]\nlabel = "base"\nrole = "base"\nruns = ["nowhere"]\n'
+        f'[[checkpoints]]\nlabel = "plain"\nrole = "candidate"\nruns = ["{RUNS}/lab-completion"]\n'
+    )
+    code, _, err = run_harness("study", "report", "study.toml")
+    first, last = err.splitlines()
+    assert code == 3
+    assert first.startswith("base: nowhere is neither a run directory nor a label's folder of runs")
+    assert last == (
+        "harness: study.toml: base has no finished run that fits, and everything is compared with it: correct its runs "
+        "in study.toml"
+    )

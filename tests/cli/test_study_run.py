@@ -1,6 +1,7 @@
 """`harness study init` and `run`, and finding a study's runs, end to end with the scripted engine and lab/base."""
 
 import json
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,8 @@ def test_only_chosen_checkpoints_run(study: Path, run_harness: Run) -> None:
     assert [path.name for path in Path("runs").iterdir()] == ["grlo"]
     code, _, err = run_harness("study", "run", "study.toml", "--only", "grol")
     assert (code, err) == (3, "harness: --only: no checkpoint labelled grol (did you mean grlo?)\n")
+    code, _, err = run_harness("study", "run", "study.toml", "--only", "base-elicited")
+    assert (code, err) == (3, "harness: --only: base-elicited is made together with base; name base\n")
 
 
 def test_a_missing_checkpoint_does_not_stop_the_others(study: Path, run_harness: Run) -> None:
@@ -110,6 +113,57 @@ def test_requests_that_ended_in_error_make_a_run_incomplete(study: Path, run_har
     assert code == 4
     assert "incomplete        12 requests ended in error: runs/grlo/" in out
     assert "incomplete: grlo; run the same command again to retry what ended in error" in out
+
+
+def test_the_next_command_carries_settings(study: Path, run_harness: Run) -> None:
+    """A report without them would look for other runs; what is printed is what finds them."""
+    accepted = f"lab_math={select_tasks(('lab_math',))[0].data_sha256}"
+    settings = ("--set", "limit=2", "--set", 'tasks=["lab_math"]')
+    code, out, err = run_harness("study", "run", "study.toml", *settings, "--accept-data", accepted)
+    assert code == 0, err
+    last = out.splitlines()[-1]
+    words = ["--set", "limit=2", "--set", 'tasks=["lab_math"]', "--set", f"accept_data.{accepted}"]
+    assert shlex.split(last) == ["next:", "harness", "study", "report", "study.toml", *words]
+    report = ("study", "report", "study.toml", "--figures", "svg", "--examples", "0")
+    code, _, err = run_harness(*report, *words)
+    assert code == 3
+    assert "or pass --allow-drift sampling" in err
+    assert run_harness(*report, *words, "--allow-drift", "sampling")[0] == 0
+    code, _, err = run_harness(*report)
+    assert code == 3
+    assert "base: runs/base/" in err
+    assert "is left out: examples of lab_math was 2, not 3" in err
+    assert err.splitlines()[-1] == (
+        "harness: study.toml: base has no finished run that fits, and everything is compared with it: make it with "
+        "`harness study run study.toml`, or pass the --set of the run that is there"
+    )
+
+
+def test_two_gradings_of_a_run_are_refused(study: Path, run_harness: Run) -> None:
+    """Named together they would count as two runs of as many more generations."""
+    assert run_harness("study", "run", "study.toml", "--only", "grlo")[0] == 0
+    [record] = Path("runs/grlo").glob("*/run.json")
+    other = record.with_name("run.0a1b2c3d.json")
+    other.write_text(record.read_text())
+    problem = f"grlo: {record} and {other} are two gradings of one run; name the one you mean"
+    study.write_text(STUDY.replace('ckpt = "scripted:mixed,seconds=0"', f'runs = ["{record}", "{other}"]'))
+    for command in ("run", "report", "claims"):
+        claim = ("--set", 'claims=[{claim="overall grlo > 0"}]')
+        code, _, err = run_harness("study", command, "study.toml", *claim, *(["--only=grlo"] * (command == "run")))
+        assert (code, err) == (3, f"harness: {problem}\n")
+    assert run_harness("eval", "--ckpt", "scripted:mixed", "--task", "lab_chat", "--limit", "1", "--label", "x")[0] == 0
+    code, _, err = run_harness("report", "runs/x", str(record), str(other))
+    assert (code, err) == (3, f"harness: {problem}\n")
+
+
+def test_a_claim_about_no_task_stops_before_anything_runs(study: Path, run_harness: Run) -> None:
+    """A misspelt domain would be undecided for ever."""
+    claims = '\n[[claims]]\nclaim = "overall grlo - base > 0"\n[[claims]]\nclaim = "maths grlo > 0"\n'
+    study.write_text(STUDY + claims)
+    for command in ("run", "report", "claims"):
+        code, out, err = run_harness("study", command, "study.toml")
+        assert (code, out) == (3, "")
+        assert err.startswith('harness: claim "maths grlo > 0": no task or suite named maths (did you mean math?)')
 
 
 def test_what_concerns_all_checkpoints_ends_the_study(study: Path, run_harness: Run) -> None:

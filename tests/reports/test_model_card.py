@@ -75,6 +75,12 @@ def test_a_number_comes_with_its_error_and_settings() -> None:
     assert result.source_url is None
 
 
+def test_data_that_no_hub_has_names_no_split() -> None:
+    """A task of the lab is its own data set."""
+    (result,) = read_back(model_card([make_record("grlo", "lab_math")], "grlo"))
+    assert (result.dataset_type, result.dataset_split, result.dataset_config) == ("lab_math", None, None)
+
+
 def test_a_part_of_the_examples_is_said_to_be_one() -> None:
     """`--limit 200` is not the benchmark; nor is a run with errors."""
     (result,) = read_back(model_card([make_record("grlo", "gsm8k", num_examples=200)], "grlo"))

@@ -1,7 +1,10 @@
 """A report is one folder that can be made again."""
 
+import base64
 import csv
+import html
 import io
+import re
 from pathlib import Path
 
 import msgspec
@@ -58,6 +61,44 @@ def test_the_summary_opens_on_the_answer(folder: Path) -> None:
     text = (folder / "summary.md").read_text()
     assert text.startswith("# A toy study\n\nGRLO moved the overall average from ")
     assert text.index("RLVR moved") < text.index("## Scores")
+
+
+def test_the_page_names_figures_in_words(folder: Path) -> None:
+    """A heading says what a figure shows, and a caption how to read it; the light one comes first."""
+    text = (folder / "report.html").read_text()
+    assert "<h3>Score of the base and of each candidate, by task and domain</h3>" in text
+    assert "<figcaption>Scores of the base (open circle)" in text
+    light, dark = (
+        base64.b64decode(found).decode() for found in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)', text)[:2]
+    )
+    stored = (folder / "figures" / f"{next(iter(FIGURES))}.svg").read_text()
+    assert stored.endswith(f"\n{light}\n")
+    assert dark != light
+
+
+def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+    """A figure without anything to show is named with the reason; a link to the folder stays a link."""
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    findings = msgspec.structs.replace(make_findings(), trajectories={})
+    written = write_report(findings, link, WITHOUT_TEXTS)
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+    assert "trajectory" not in written.figures
+    (told,) = written.missing
+    assert told.startswith("figure trajectory: ")
+    assert told in html.unescape((tmp_path / "real" / "report.html").read_text())
+
+
+def test_the_working_directory_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a folder above it: a shell would stand in a folder that is gone."""
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    for out in (Path(), Path(".."), tmp_path):
+        with pytest.raises(StoreError, match="is the working directory or above it"):
+            check_out(out)
+    check_out(Path("new"))
 
 
 def test_a_report_replaces_a_report(folder: Path) -> None:

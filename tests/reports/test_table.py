@@ -13,7 +13,7 @@ from reports.table import (
     is_significant,
     percent,
     plain,
-    plain_cell,
+    plain_interval,
     points,
     probability,
     probability_cell,
@@ -21,6 +21,8 @@ from reports.table import (
     share_cell,
     signed,
     signed_cell,
+    signed_interval,
+    true_minus,
     with_interval,
 )
 
@@ -45,7 +47,10 @@ NAN = Estimate(*[math.nan] * 4, 0.95, "t", 0, 0)
         (plain(1543.6, digits=1), "1,543.6"),
         (plain(-0.001), "0.00"),
         (plain(None), "–"),
+        (plain_interval(HALF, 0), "0 to 1"),
+        (signed_interval(HALF, 0), "+40 to +60"),
         (probability(0.0009), "<.001"),
+        (probability(0.001), "0.001"),
         (probability(0.0494), "0.049"),
         (probability(math.nan), "–"),
         (percent(0.95), "95 %"),
@@ -62,7 +67,6 @@ def test_numbers_are_written_in_one_way(written: str, expected: str) -> None:
     [
         (with_interval(HALF), "50.0", "40.0–60.0"),
         (signed_cell(HALF), "+50.0", "+40.0 to +60.0"),
-        (plain_cell(HALF), "0.50", "0.40 to 0.60"),
         (with_interval(NAN), "–", ""),
         (with_interval(Estimate(0.5, math.nan, math.nan, math.nan, 0.95, "t", 1, 1)), "50.0", "no interval"),
         (ratio_cell(Ratio(HALF)), "0.50", "0.40 to 0.60"),
@@ -73,6 +77,7 @@ def test_numbers_are_written_in_one_way(written: str, expected: str) -> None:
         (change_cell(math.nan, 0.6), "? → 60 %", ""),
         (count_cell(230_000), "230,000", ""),
         (count_cell(None), "–", ""),
+        (count_cell(0), "0", ""),
         (probability_cell(0.5), "0.500", ""),
     ],
 )
@@ -92,4 +97,23 @@ def test_an_undefined_p_value_is_not_significant() -> None:
     """p must be below 1 − level."""
     assert is_significant(0.95, 0.049)
     assert not is_significant(0.95, 0.051)
+    assert not is_significant(0.5, 0.5)
     assert not is_significant(0.95, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-5.0", "−5.0"),
+        ("-15.0 to -5.0", "−15.0 to −5.0"),
+        ("(-0.1)", "(−0.1)"),
+        ("qwen3-4b", "qwen3-4b"),
+        ("1e-5", "1e-5"),
+        ("10.-2", "10.-2"),
+        ("- none", "- none"),
+        ("-inf", "-inf"),
+    ],
+)
+def test_a_hyphen_is_a_minus_where_a_number_begins(text: str, expected: str) -> None:
+    """Names, exponents and dashes keep theirs."""
+    assert true_minus(text) == expected

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import DataError
 from harness.study.contamination import audit_study, read_examples
 from harness.study.gather import load_runs
-from harness.study.spec import StudyCheckpoint, StudySpec, TrainingPrompts
+from harness.study.spec import StudyCheckpoint, StudySpec, TrainingPrompts, TypedCost
 from harness.verdicts import find_runs
 
 RUNS = Path(__file__).parent.parent / "golden" / "runs"
@@ -60,3 +61,17 @@ def test_a_missing_file_is_named() -> None:
     """The path is in the message."""
     with pytest.raises(DataError, match=r"missing\.jsonl"):
         audit_study(study(TrainingPrompts("missing.jsonl")), load_runs(study(), PATHS))
+
+
+def test_a_file_that_holds_part_of_the_training_prompts_is_called_so(tmp_path: Path) -> None:
+    """Finding nothing in 3 of 5,000 prompts says nothing of the other 4,997."""
+    runs = load_runs(study(), PATHS)
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("".join(json.dumps({"q": f"prompt number {row} of the public part"}) + "\n" for row in range(3)))
+    spec = study(TrainingPrompts(str(file), field="q", checkpoints=("plain",)))
+    assert not any("trained on" in note for note in audit_study(spec, runs)[0].notes)
+    checkpoints = (spec.checkpoints[0], StudyCheckpoint("plain", "candidate", cost=TypedCost(prompts=5000)))
+    partial = msgspec.structs.replace(spec, checkpoints=checkpoints)
+    assert audit_study(partial, runs)[0].notes[-1] == (
+        "plain was trained on 5,000 prompts, of which this file holds 3: the others were not searched."
+    )

@@ -56,7 +56,7 @@ def test_training_json_comes_first_field_by_field() -> None:
     typed = TypedCost(prompts=1, rollouts=2, gpu_hours=3.0, source="a paper")
     found = rows(label("base", 20), label("grlo", 50, TrainingCost(prompts=5000)), grlo={"cost": typed})["grlo"]
     assert (found.prompts, found.rollouts, found.gpu_hours) == (5000, 2, 3.0)
-    assert found.source == "training.json, typed (a paper)"
+    assert found.source == "training.json, typed (a paper) (the study file says otherwise: prompts 1)"
 
 
 def test_one_unknown_stage_makes_the_total_unknown() -> None:
@@ -112,3 +112,19 @@ def test_a_gain_over_fewer_tasks_is_none() -> None:
 def test_the_front_holds_whom_nobody_beats(points: dict[str, tuple[float, float]], front: set[str]) -> None:
     """Beaten: another is as cheap and as good, and better in one of the two. Equal ones stand together."""
     assert pareto_front(points) == front
+
+
+def test_a_typed_figure_that_training_json_contradicts_is_said() -> None:
+    """What counts is training.json's; the other one is named, unless it is the same but for rounding."""
+    recorded = TrainingCost(prompts=5000, gpu_hours=22.694)
+    typed = TypedCost(prompts=4000, gpu_hours=22.7, source="a paper")
+    found = rows(label("base", 20), label("grlo", 50, recorded), grlo={"cost": typed})["grlo"]
+    assert (found.prompts, found.gpu_hours) == (5000, 22.694)
+    assert found.source == "training.json (the study file says otherwise: prompts 4,000)"
+
+
+def test_who_is_no_better_than_the_base_is_not_on_the_front() -> None:
+    """The base costs nothing: the cheapest checkpoint that lost points is beaten by it."""
+    cheap, good = TrainingCost(gpu_hours=1.0), TrainingCost(gpu_hours=9.0)
+    found = rows(label("base", 40), label("random", 30, cheap), label("grlo", 60, good))
+    assert (found["random"].on_front, found["grlo"].on_front) == (False, True)

@@ -221,3 +221,18 @@ def test_wrong_support_of_no_drop() -> None:
     """One domain drops exactly as far as claimed and the others improve much: supporting is as rare as 2.5 %."""
     found = rates({"chat": 0.05, "math": -0.1, "code": -0.1}, "no domain of grlo drops more than 5", 150)
     assert found["supported"] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 150)
+
+
+def test_a_share_of_a_loss_decides_nothing() -> None:
+    """Ratios of two losses are positive: neither a reference below the base nor a trained domain that lost counts."""
+    tasks = {"base": (150, 150), "grlo": (90, 60), "released": (80, 80)}
+    labels = {
+        name: make_label(name, make_task("m", binary(math, 200)), make_task("c", binary(chat, 200), "chat"))
+        for name, (math, chat) in tasks.items()
+    }
+    claims = ("gap to released closed by grlo > 0.2", "transfer ratio of grlo > 0.2")
+    found = judge(make_study(labels, *claims, checkpoints={"grlo": {"trained_on": ("chat",)}}))
+    assert [(item.verdict, item.evidence) for item in found] == [
+        ("undecided", "released scores less than base, so there is no gap to close"),
+        ("undecided", "grlo lost where it was trained, so this would be a share of a loss"),
+    ]

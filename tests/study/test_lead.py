@@ -115,3 +115,26 @@ def test_equal_checkpoints_rarely_lead() -> None:
         }
         num_false += leads(make_study(labels, num_resamples=400))["t"].p_adjusted < 0.05
     assert num_false <= 14
+
+
+def test_a_best_that_loses_on_shared_examples_does_not_lead() -> None:
+    """One label's score stands on the easy half alone; paired there, it is behind, so it is not ahead of the next."""
+    easy = np.repeat([1.0, 0.0], 50)
+    hard = np.full(50, np.nan)
+    part = make_task("t", np.concatenate([easy[:40], np.zeros(10), hard]))
+    whole = make_task("t", np.concatenate([np.ones(50), np.zeros(50)]))
+    lead = leads(make_study({"base": make_label("base", whole), "part": make_label("part", part)}))["t"]
+    assert (lead.best, lead.difference.value) == ("part", pytest.approx(-0.2))
+    assert lead.p_adjusted == 1
+
+
+def test_the_best_must_be_ahead_of_all_others() -> None:
+    """A run that nearly repeats the best is told from it sooner than one that may well be better."""
+    best = binary(60, 100)
+    twin = binary(52, 100)  # 8 losses, no gain: p = .008
+    other = np.concatenate([binary(27, 60), binary(24, 40)])  # 33 losses, 24 gains: p = .29
+    names = {"base": binary(10, 100), "best": best, "twin": twin, "other": other}
+    lead = leads(make_study({name: make_label(name, make_task("t", values)) for name, values in names.items()}))["t"]
+    assert (lead.best, lead.next_best) == ("best", "twin")
+    assert lead.difference.value == pytest.approx(0.08)
+    assert lead.p_adjusted == pytest.approx(0.289, abs=0.001)

@@ -133,5 +133,8 @@ def test_a_file_is_read_with_flags_over_it_and_set_over_both(tmp_path: Path) -> 
     spec = read_study(path, ["limit=7", "sampling.max_tokens=9"], {"limit": 5, "data_dir": "rows"})
     assert (spec.limit, spec.data_dir) == (7, "rows")
     assert (spec.sampling.top_k, spec.sampling.max_tokens) == (5, 9)
+    path.write_text("# nothing yet\n")
+    with pytest.raises(SpecError, match=r"study\.toml is empty; `harness study init` writes a study to begin from"):
+        read_study(path)
     with pytest.raises(SpecError, match=r"cannot read .*gone\.toml"):
         read_study(tmp_path / "gone.toml")

@@ -48,7 +48,7 @@ class ExampleBrowser {
 
   /* Task and sides */
 
-  chooseTask(number) {
+  chooseTask(number, sides = this) {
     if (this.task && this.task.number !== number) forget(`chunk-${this.task.number}`);
     this.task = this.index[number];
     this.find("task").value = number;
@@ -57,10 +57,10 @@ class ExampleBrowser {
     this.list.reset(0);
     const labels = this.labels();
     for (const side of ["left", "right"]) {
-      const before = this[side];
+      const wanted = sides[side];
       this.find(side).replaceChildren(...labels.map(({ label, title }) => el("option", { value: label }, title)));
-      const keeps = labels.some(({ label }) => label === before) && (side === "left" || before !== this.left);
-      this[side] = keeps ? before : this.defaultOf(side, labels);
+      const keeps = labels.some(({ label }) => label === wanted) && (side === "left" || sides !== this || wanted !== this.left);
+      this[side] = keeps ? wanted : this.defaultOf(side, labels);
       this.find(side).value = this[side];
     }
     this.close(false);
@@ -99,10 +99,11 @@ class ExampleBrowser {
   /* List */
 
   async refresh() {
-    const { task, filter, query } = this;
-    const kept = this.opened === null ? null : this.rows[this.opened];
+    const { task, filter, query, left, right } = this;
     const texts = query ? await this.searchable() : null;
-    if (task !== this.task || query !== this.query) return;   // another choice was made meanwhile
+    const isCurrent = task === this.task && query === this.query && left === this.left && right === this.right;
+    if (!isCurrent || filter !== this.filter) return;   // another choice was made meanwhile
+    const kept = this.opened === null ? null : this.rows[this.opened];
     for (const button of this.root.querySelectorAll("[data-flip]"))
       button.setAttribute("aria-pressed", button.dataset.flip === this.filter);
     const passing = [...task.shown.keys()].filter((at) => filter === "all" || this.flips[task.shown[at]].id === filter);
@@ -197,7 +198,7 @@ class ExampleBrowser {
   bar() {
     const toggle = () => {
       this.mode = this.mode === "source" ? "rendered" : "source";
-      this.show().then(() => this.find("source").focus());
+      this.show().then(() => this.find("source")?.focus());
     };
     const button = (name, attributes) => el("button", { type: "button", ...attributes }, name);
     return el("div", { class: "bar" },
@@ -237,10 +238,9 @@ class ExampleBrowser {
     if (!task || id === undefined) return undefined;
     const place = task.shown.indexOf(task.ids.indexOf(id));
     if (place < 0) return undefined;
-    if ([left, right].every((label) => Object.hasOwn(task.means, label))) Object.assign(this, { left, right });
     this.filter = "all";
     this.query = this.find("query").value = "";
-    this.chooseTask(task.number);
+    this.chooseTask(task.number, { left, right });
     this.opened = place;
     this.root.classList.add("open");
     this.find("detail").hidden = false;
@@ -309,4 +309,7 @@ async function startBrowser() {
   root.dataset.ready = "true";
 }
 
-startBrowser();
+startBrowser().catch((error) => {
+  const told = `The examples could not be unpacked (${error.message}): the file may have been cut off.`;
+  document.getElementById("browser").replaceWith(el("p", {}, told));
+});

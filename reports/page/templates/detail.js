@@ -1,6 +1,7 @@
 /* One example in full: prompt, target, and what two checkpoints made of it. */
 
 const FINISH = { stop: "by itself", length: "cut off at the token limit", error: "in error", unknown: "not recorded" };
+const MAX_MARKS = 1000;
 const OUTCOMES = { no_answer: "no answer could be read", timeout: "judging timed out", error: "error" };
 
 function verdictOf(generation) {
@@ -84,10 +85,10 @@ function highlight(holder, query) {
   if (!query) return;
   const ranges = [];
   const walker = document.createTreeWalker(holder, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node && ranges.length < 1000; node = walker.nextNode()) {
+  for (let node = walker.nextNode(); node && ranges.length < MAX_MARKS; node = walker.nextNode()) {
     const text = node.data.toLowerCase();
     if (text.length !== node.length) continue;   // a letter whose lower case is longer would shift the marks
-    for (let at = text.indexOf(query); at >= 0; at = text.indexOf(query, at + query.length)) {
+    for (let at = text.indexOf(query); at >= 0 && ranges.length < MAX_MARKS; at = text.indexOf(query, at + query.length)) {
       const range = new Range();
       range.setStart(node, at);
       range.setEnd(node, at + query.length);

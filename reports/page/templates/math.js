@@ -6,7 +6,7 @@ const OPENING = /\\\\|\\\$|\$\$|\\\[|\\\(|\$|\\boxed\s*\{|\\begin\{(align|aligne
 
 function renderText(element, text) {
   const budget = { formulas: MAX_FORMULAS };
-  for (const part of text.split(/(^```[^\n]*\n[\s\S]*?\n```[ \t]*$)/m)) {
+  for (const part of text.split(/(^```[^\n]*\n(?:(?!```)[^\n]*\n)*```[ \t]*$)/m)) {
     if (part.startsWith("```")) element.append(el("pre", {}, el("code", {}, part)));
     else if (part) renderProse(element, part, budget);
   }

@@ -8,7 +8,7 @@ NASTY = r"a_b%c&d#e~f^g\h{i}"
 
 def make_estimate(value: float) -> Estimate:
     """Return an estimate with an interval of ten points on each side."""
-    return Estimate(value, 0.05, value - 0.1, value + 0.1, 0.95, "t", 200, 200)
+    return Estimate(value, 0.05, value - 0.1, value + 0.1, 0.95, "t", 200, 150)
 
 
 def small_table() -> Table:

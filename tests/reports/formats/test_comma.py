@@ -6,7 +6,7 @@ import math
 import pandas
 
 from reports.formats.comma import NUMBERS_HEADER, all_numbers, render
-from reports.table import Column, Row, Table, points_cell, text_cell
+from reports.table import Cell, Column, Row, Table, change_cell, count_cell, points_cell, text_cell
 from reports.tables.comparison import differences_table
 from reports.tables.transfer import transfer_table
 from tests.reports.formats.samples import NASTY, small_table
@@ -61,12 +61,27 @@ def test_undefined_numbers_are_empty() -> None:
     assert render(Table("t", "", columns, rows)) == 'x,y (points)\n"a, b",\n'
 
 
+def test_words_keep_their_marks() -> None:
+    """A mark beside a name stands in the name's own field."""
+    columns = (Column("x", align="left", unit="text"), Column("y"))
+    assert render(Table("t", "", columns, (Row((Cell("a", mark="*"), points_cell(0.5))),))) == "x,y (points)\na*,50.0\n"
+
+
+def test_a_zero_is_a_number() -> None:
+    """0 before or after is listed; what is unknown is not."""
+    rows = (Row((text_cell("a"), change_cell(0.0, 0.0), count_cell(0), count_cell(None))),)
+    columns = (Column("x", align="left", unit="text"), Column("y", unit="percent"), *[Column("z", unit="plain")] * 2)
+    frame = read(all_numbers([Table("t", "", columns, rows)]))
+    assert list(zip(frame["column"], frame["value"], strict=True)) == [("y before", 0.0), ("y", 0.0), ("z", 0.0)]
+
+
 def test_all_numbers_are_listed() -> None:
     """One line a number, of all tables, each with what is known of it."""
     frame = read(all_numbers([small_table(), differences_table(make_findings().transfer)]))
     assert tuple(frame.columns) == NUMBERS_HEADER
     first = frame.iloc[0]
-    assert (first["table"], first["row"], first["column_group"], first["column"]) == ("small", NASTY, "math", "gsm8k")
+    assert (first["table"], first["row_group"], first["row"]) == ("small", "candidates", NASTY)
+    assert (first["column_group"], first["column"]) == ("math", "gsm8k")
     assert (first["value"], first["ci_low"], first["ci_high"], first["stderr"]) == (50.0, 40.0, 60.0, 5.0)
     assert (first["level"], first["method"], first["num_examples"], first["unit"]) == (0.95, "t", 200, "points")
     assert list(frame["column"][2:5]) == ["truncated before", "truncated", "prompts"]

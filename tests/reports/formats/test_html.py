@@ -1,5 +1,6 @@
 """Tables as fragments of HTML."""
 
+import re
 from xml.etree import ElementTree
 
 from reports.formats.html import render
@@ -38,16 +39,29 @@ def test_cells_have_classes_and_no_style() -> None:
 def test_numbers_have_a_true_minus_and_names_keep_their_hyphens() -> None:
     """A hyphen is a minus only where a number begins with it."""
     columns = (Column("name", align="left", unit="text"), Column("gain"))
-    text = render(Table("t", "", columns, (Row((Cell("qwen3-4b"), Cell("-5.0", "-15.0 to +5.0"))),)))
-    assert "qwen3-4b" in text
+    text = render(Table("t", "", columns, (Row((Cell("step -4", "seed -1"), Cell("-5.0", "-15.0 to +5.0"))),)))
+    assert '<th scope="row">step -4 <span class="ci">seed -1</span></th>' in text
     assert '−5.0 <span class="ci">−15.0 to +5.0' in text
 
 
 def test_text_is_escaped() -> None:
     """Labels, titles, groups and notes cannot become markup."""
     evil = '<script>alert("x")</script>&'
-    table = Table(evil, evil, (Column(evil, group=evil, align="left"),), (Row((Cell(evil, evil),), evil),), (evil,))
-    text = render(table)
+    row = Row((Cell(evil, evil, mark=evil),), evil)
+    text = render(Table(evil, evil, (Column(evil, group=evil, align="left"),), (row,), (evil,)))
     assert "<script" not in text
-    assert text.count("&lt;script&gt;") == 8
+    assert text.count("&lt;script&gt;") == 9
     assert parsed().findall(".//th[@scope='row']")[0].text == f"{NASTY} "
+
+
+def test_rows_without_a_group_have_no_heading() -> None:
+    """A group's heading stands before its first row; where groups end, nothing does."""
+    rows = [Row((Cell(name), Cell("1")), group) for name, group in (("a", ""), ("b", "B"), ("c", "B"), ("d", ""))]
+    text = render(Table("t", "", (Column("name", align="left", unit="text"), Column("n")), tuple(rows)))
+    assert re.findall(r'scope="row(?:group)?"[^>]*>([^<]*)', text) == ["a", "B", "b", "c", "d"]
+
+
+def test_an_empty_heading_is_no_heading() -> None:
+    """A column without a title has an empty cell, which no reader announces."""
+    text = render(Table("t", "", (Column("", align="left", unit="text"), Column("n")), ()))
+    assert '<tr><td></td><th scope="col" class="num">n</th></tr>' in text

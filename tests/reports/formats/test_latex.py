@@ -114,6 +114,53 @@ def test_a_narrow_table_takes_one_column() -> None:
     assert r"x & \shortstack[r]{transferability\\index} \\" in text
 
 
+def test_outer_gaps_take_no_room() -> None:
+    """`@{}` at both ends leaves 240 points for 46 characters and one gap; one character more takes both columns."""
+    for name, environment in (("x" * 23, "table"), ("x" * 24, "table*")):
+        columns = (Column("n", align="left", unit="text"), Column("n"))
+        text = render(Table("t", "", columns, (Row((Cell(name), Cell("1" * 23))),)))
+        assert text.startswith(f"\\begin{{{environment}}}[t]")
+
+
+def test_a_groups_heading_takes_the_room_it_needs() -> None:
+    """A heading wider than its columns makes the table wider."""
+    columns = (Column("n", align="left", unit="text"), Column("a", "x" * 30), Column("b", "y" * 30))
+    assert render(Table("t", "", columns, ())).startswith("\\begin{table*}[t]")
+
+
+def test_a_label_of_a_hundred_characters_fits(tmp_path: Path) -> None:
+    """As a heading it is broken where it has joints, or anywhere; as a name it is a paragraph."""
+    labels = ("Some-Distilled-Model_of-1.5B_random-reward@step_100", "under_score/" * 8 + "end", "x" * 100)
+    for number, label in enumerate(labels):
+        columns = (Column("checkpoint", align="left", unit="text"), Column(label))
+        name = label if number < 2 else "a"
+        table = Table(f"t{number}", "T", columns, (Row((Cell(name), Cell("50.0", "40.0–60.0"))),))
+        assert re.search(r"\\begin\{tabular\}\{@\{\}(l|p\{\d+pt\})r@\{\}\}", render(table))
+        assert "Overfull" not in compile_tables([table], tmp_path)
+    heading = r"\shortstack[r]{Some-\\Distilled-\\Model\_of-\\1.5B\_random-\\reward@step\_\\100}"
+    assert heading in render(Table("t", "", (Column("n"), Column(labels[0])), ()))
+
+
+def test_each_group_has_its_rule() -> None:
+    """A rule spans the columns of its own group."""
+    columns = [Column("n", align="left"), *[Column("a", "one")] * 2, Column("b"), *[Column("c", "two")] * 3]
+    assert "\n\\cmidrule(lr){2-3}\\cmidrule(lr){5-7}\n" in render(Table("t", "", tuple(columns), ()))
+
+
+def test_totals_share_one_rule() -> None:
+    """A rule sets the averages apart from the rows above, not from each other."""
+    rows = [Row((Cell(name), Cell("1")), is_total=name > "b") for name in "abcd"]
+    text = render(Table("t", "", (Column("n", align="left"), Column("x")), tuple(rows)))
+    assert re.findall(r"^(?:\\midrule|[a-d] )", text, re.MULTILINE) == [
+        "\\midrule",
+        "a ",
+        "b ",
+        "\\midrule",
+        "c ",
+        "d ",
+    ]
+
+
 def test_long_text_is_a_paragraph() -> None:
     """A column of sentences is broken, and takes the width that is left."""
     table = Table("t", "T", (Column("x", align="left"), Column("y")), (Row((Cell("word " * 30), Cell("1.0"))),))
@@ -128,6 +175,7 @@ def test_long_text_is_a_paragraph() -> None:
         ("10–20", "10--20"),
         ("[x]", "{[}x{]}"),
         ("a\nb", "a b"),
+        ("a\x0c\x1b\tb", "a b"),
         ("Müller", "Müller"),
         ("×†", r"$\times$\textdagger{}"),
     ],

@@ -40,3 +40,18 @@ def test_text_is_shown_as_it_is(text: str, expected: str) -> None:
     """What Markdown would read as markup is escaped; underscores inside words are not."""
     table = Table("t", "", (Column("x", align="left", unit="text"),), (Row((Cell(text),)),))
     assert render(table).splitlines()[2] == f"| {expected} |"
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"), [(Cell("mean"), "*mean*"), (Cell("mean", strong=True), "**mean**"), (Cell(""), "")]
+)
+def test_an_average_is_in_italics(cell: Cell, expected: str) -> None:
+    """Unless it is bold already; an empty name gets no asterisks."""
+    table = Table("t", "", (Column("x", align="left", unit="text"),), (Row((cell,), is_total=True),))
+    assert render(table).splitlines()[2] == f"| {expected} |"
+
+
+def test_a_group_is_named_once() -> None:
+    """Its heading stands before the first of its rows."""
+    table = Table("t", "", (Column("x", align="left"),), tuple(Row((Cell(name),), "both") for name in "ab"))
+    assert render(table).splitlines()[2:] == ["| **both** |", "| a |", "| b |"]

@@ -76,3 +76,25 @@ def test_labels_are_not_markup() -> None:
     table = Table("t", "[bold]", (Column("x", align="left", unit="text"),), (Row((Cell("[red]label[/]"),)),))
     assert printed(table, 80)[0] == "[bold]"
     assert printed(table, 80)[2] == "[red]label[/]"
+
+
+def test_totals_share_one_rule() -> None:
+    """Averages are set apart from the rows above, not from each other."""
+    rows = [Row((Cell(name), Cell("1")), is_total=name != "a") for name in "abc"]
+    lines = printed(Table("t", "", (Column("n", align="left"), Column("x")), tuple(rows)), 80)
+    assert [line.startswith("─") for line in lines[1:5]] == [False, True, False, False]
+
+
+def test_what_fits_exactly_is_not_split() -> None:
+    """A folded name and two intervals of nine columns, with two blanks between, take 31 columns."""
+    assert "Wide (continued)" not in printed(wide_table(2), 31)
+    assert "Wide (continued)" in printed(wide_table(2), 30)
+
+
+def test_intervals_give_way_to_names() -> None:
+    """Intervals stand behind numbers only where no word of a name is broken for them: 12 + 2 + 16 columns here."""
+    row = Row((Cell("a checkpoint1"), Cell("50.0", interval="40.0–60.0")))
+    table = Table("t", "", (Column("x", align="left", unit="text"), Column("n")), (row,))
+    assert "50.0 (40.0–60.0)" not in "".join(printed(table, 28, inline=True))
+    words = Table("t", "", table.columns, (Row((Cell("a checkpoint"), row.cells[1])),))
+    assert "50.0 (40.0–60.0)" in "".join(printed(words, 28, inline=True))

@@ -94,16 +94,41 @@ def test_no_generations_asked_for_is_an_empty_book(tmp_path: Path) -> None:
 def test_only_huge_texts_are_cut_and_say_so(tmp_path: Path) -> None:
     """A text at the limit is whole; one above ends in a mark with the number of characters that are missing."""
     given = [Answered("x" * MAX_CHARACTERS, 1.0), Answered("y" * (MAX_CHARACTERS + 2345), 1.0)]
-    book = pack_examples([write_run(tmp_path, "base", {"gsm8k": [Asked("a", "?", "1", given)]})])
+    asked = Asked("a", "p" * (MAX_CHARACTERS + 1), "t" * (MAX_CHARACTERS + 1), given)
+    book = pack_examples([write_run(tmp_path, "base", {"gsm8k": [asked]})])
+    assert all("cut here: 1 more" in text for text in unpack(book.tasks[0].prompts)[0])
     ((whole, cut),) = unpack(book.tasks[0].generations["base"])
     assert whole[0] == "x" * MAX_CHARACTERS
     assert cut[0] == "y" * MAX_CHARACTERS + "\n\n[… cut here: 2,345 more characters are in the run …]"
 
 
 def test_equal_texts_give_equal_bytes(tmp_path: Path) -> None:
-    """Nothing of the clock is in a chunk."""
+    """Nothing of the clock is in a chunk, nor in the four bytes that gzip has for it."""
     run = write_run(tmp_path, "base", toy_tasks("base", 8))
     assert pack_examples([run]) == pack_examples([run])
+    assert base64.b64decode(pack_examples([run]).index)[4:8] == bytes(4)
+
+
+def test_generations_stand_by_index(tmp_path: Path) -> None:
+    """However an interrupted run wrote them."""
+    run = write_run(tmp_path, "base", {"gsm8k": [Asked("a", "?", "1", [Answered("x", 1.0), Answered("y", 0.0)])]})
+    file = Path(run.path) / "generations.jsonl"
+    file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+    (rows,) = unpack(pack_examples([run]).tasks[0].generations["base"])
+    assert [(row[0], row[2]) for row in rows] == [("x", 1.0), ("y", 0.0)]
+
+
+def test_labels_of_which_one_has_no_verdict_do_not_differ(tmp_path: Path) -> None:
+    """An example with an error on one side is no flip, and is shown after those that are one."""
+    right, wrong, failed = Answered("x", 1.0), Answered("x", 0.0), Answered("", 0.0, outcome="error")
+    both = {"base": [right, right, wrong], "grlo": [failed, wrong, wrong]}
+    runs = [
+        write_run(
+            tmp_path, label, {"gsm8k": [Asked(name, "?", "1", [one]) for name, one in zip("abc", given, strict=True)]}
+        )
+        for label, given in both.items()
+    ]
+    assert unpack(pack_examples(runs, max_generations=2).index)[0]["shown"] == [1]
 
 
 def test_a_label_without_a_task_is_not_in_it(tmp_path: Path) -> None:

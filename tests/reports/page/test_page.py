@@ -1,5 +1,6 @@
 """The page as text: what is in it, and what must never be."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import msgspec
 
 from reports.page.examples import ExampleBook, pack_examples
 from reports.page.page import PageFigure, render_page
+from reports.sections import CLAIMS, CONTAMINATION, Section
 from reports.table import Cell, Column, Row, Table
 from tests.reports.page.runs import Answered, Asked, toy_tasks, with_runs, write_run
 from tests.studies import make_findings
@@ -20,7 +22,7 @@ TABLE = Table("main", "Main <table>", (Column("label", align="left", unit="text"
 def page(examples: ExampleBook = NO_EXAMPLES, **changes: object) -> str:
     found = msgspec.structs.replace(make_findings(), **changes)
     return render_page(
-        found, [("Scores", TABLE)], [PageFigure("delta", "Deltas", "What moved.", SVG, SVG)], [], examples
+        found, [Section("Scores", (TABLE,))], [PageFigure("delta", "Deltas", "What moved.", SVG, SVG)], [], examples
     )
 
 
@@ -39,7 +41,10 @@ def test_nothing_is_fetched() -> None:
     text = page()
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
     assert policy is not None
-    assert policy[1] == "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    assert policy[1] == (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     assert {found.partition(":")[0] for found in re.findall(r'\bsrc="([^"]*)"', text)} == {"data"}
     assert all(found.startswith(("#", "data:")) for found in re.findall(r'\bhref="([^"]*)"', text))
     assert "@import" not in text
@@ -81,25 +86,26 @@ def test_half_a_surrogate_pair_does_not_break_the_file() -> None:
 
 
 def test_figures_have_both_themes_and_a_size() -> None:
-    """Each figure is two images, wider on screen than in print."""
+    """Each figure is two images, wider on screen than in print; one that names no width has the width of a column."""
     text = page()
     assert re.search(r'class="only-light" alt="Deltas" src="data:image/svg\+xml;base64,', text)
     assert re.search(r'class="only-dark" alt="Deltas" src="data:image/svg\+xml;base64,', text)
-    assert 'style="--width: 115px"' in text
+    assert 'style="--width: 130px"' in text
+    without = PageFigure("delta", "Deltas", "", "<svg></svg>", "<svg></svg>")
+    assert 'style="--width: 640px"' in render_page(make_findings(), [], [without], [], NO_EXAMPLES)
 
 
 def test_contamination_tables_stand_in_their_section() -> None:
     """A table of that heading is not among the others."""
-    other = msgspec.structs.replace(make_findings())
-    text = render_page(other, [("Contamination", TABLE)], [], [], NO_EXAMPLES)
+    text = render_page(make_findings(), [Section(CONTAMINATION, (TABLE,))], [], [], NO_EXAMPLES)
     assert text.index("Main &lt;table&gt;") > text.index('id="contamination-title"')
     assert "No table was made." in text
 
 
 def test_a_note_stands_once_in_a_section() -> None:
     """Tables that share a note do not repeat it; another section has it again."""
-    noted = [replace(TABLE, name=name, notes=("Points from 0 to 100.", f"Of {name}.")) for name in ("one", "two")]
-    text = render_page(make_findings(), [("A", noted[0]), ("A", noted[1]), ("B", noted[0])], [], [], NO_EXAMPLES)
+    one, two = [replace(TABLE, name=name, notes=("Points from 0 to 100.", f"Of {name}.")) for name in ("one", "two")]
+    text = render_page(make_findings(), [Section("A", (one, two)), Section("B", (one,))], [], [], NO_EXAMPLES)
     tables = text[text.index('id="tables"') : text.index('id="claims"')]
     assert tables.count("Points from 0 to 100.") == 2
     assert (tables.count("Of one."), tables.count("Of two.")) == (2, 1)
@@ -107,16 +113,16 @@ def test_a_note_stands_once_in_a_section() -> None:
 
 def test_long_sections_are_folded() -> None:
     """Beyond two tables the others wait under a line that names them."""
-    four = [("A", replace(TABLE, name=str(i), title=f"Table {i}")) for i in range(4)]
-    text = render_page(make_findings(), four, [], [], NO_EXAMPLES)
+    four = tuple(replace(TABLE, name=str(i), title=f"Table {i}") for i in range(4))
+    text = render_page(make_findings(), [Section("A", four)], [], [], NO_EXAMPLES)
     assert "<summary>2 more tables: Table 2; Table 3</summary>" in text
     assert text.index("<caption>Table 1</caption>") < text.index("<details>") < text.index("<caption>Table 2</caption>")
-    assert "<details>" not in render_page(make_findings(), four[:2], [], [], NO_EXAMPLES)
+    assert "<details>" not in render_page(make_findings(), [Section("A", four[:2])], [], [], NO_EXAMPLES)
 
 
 def test_claims_are_told_once() -> None:
     """Verdict, claim and evidence stand in their section; a table of them is left out."""
-    text = render_page(make_findings(), [("Claims", TABLE)], [], [], NO_EXAMPLES)
+    text = render_page(make_findings(), [Section(CLAIMS, (TABLE,))], [], [], NO_EXAMPLES)
     assert "Main &lt;table&gt;" not in text
     section = text[text.index('id="claims"') : text.index('id="examples"')]
     assert re.search(r'class="verdict supported">supported</span> <code>overall grlo - base &gt; 5</code>', section)
@@ -129,6 +135,33 @@ def test_what_is_missing_is_listed() -> None:
     section = text[text.index('id="not-run"') :]
     assert "alpaca_eval2: needs a judge, which this study does not name" in section
     assert "pass@k curves: one generation per example" in section
+
+
+def test_the_date_is_that_of_the_newest_run() -> None:
+    """Of several runs the last to finish counts."""
+    runs = make_findings().runs
+    later = msgspec.structs.replace(runs[1].record, finished_at="2026-03-04T05:06:07+00:00")
+    text = page(runs=(runs[0], msgspec.structs.replace(runs[1], record=later), *runs[2:]))
+    assert '<time datetime="2026-03-04">' in text
+
+
+def test_the_browser_is_told_titles_and_roles(tmp_path: Path) -> None:
+    """Of a checkpoint with a standing, of one that the study only names, and of one it does not know."""
+    asked = {"gsm8k": toy_tasks("base", 1)["gsm8k"]}
+    runs = [write_run(tmp_path, label, asked) for label in ("base", "grlo", "other")]
+    findings = msgspec.structs.replace(make_findings(), standings=make_findings().standings[:1])
+    text = render_page(findings, [], [], [], pack_examples(runs))
+    book = re.search(r'<script type="application/json" id="book">(.*)</script>', text)
+    assert book is not None
+    assert json.loads(book[1]) == {
+        "labels": [
+            {"label": "base", "title": "BASE", "role": "base"},
+            {"label": "grlo", "title": "GRLO", "role": "candidate"},
+            {"label": "other", "title": "other", "role": ""},
+        ],
+        "num_generations": 3,
+        "num_shown": 3,
+    }
 
 
 def test_empty_sections_say_so() -> None:

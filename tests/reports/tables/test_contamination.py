@@ -79,3 +79,12 @@ def test_a_bare_audit_has_neither_differences_nor_labels() -> None:
     bare = msgspec.structs.replace(AUDIT, differences=(), labels=())
     assert clean_table(bare) is None
     assert labels_table(bare) is None
+
+
+def test_finding_nothing_is_evidence_of_copies_alone() -> None:
+    """The note stands under every audit's counts."""
+    notes = contamination_table(AUDIT).notes
+    assert (
+        "A count of 0 is evidence about copies and near copies alone: paraphrases and translations are not found."
+        in (notes)
+    )

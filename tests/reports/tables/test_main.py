@@ -2,7 +2,8 @@
 
 import msgspec
 
-from harness.study.findings import StudyFindings
+from harness.schema import Estimate
+from harness.study.findings import ControlContrast, StudyFindings
 from reports.table import UNKNOWN, Cell, Table
 from reports.tables.main import main_table, main_tables_by_domain
 from tests.studies import make_findings
@@ -157,3 +158,22 @@ def test_a_wide_table_is_split_by_domain() -> None:
     assert [it.title for it in tables[0].columns[1:]] == ["chat", "math", "code", "overall"]
     assert [it.title for it in tables[2].columns[1:]] == ["gsm8k", "aime24", "math500", "amc23", "aime25", "average"]
     assert cell(tables[0], "grlo", "overall").mark == "†"
+
+
+def test_a_task_that_the_base_lacks_is_named() -> None:
+    """It has a column, and stands in no average."""
+    notes = main_table(without_task(make_findings(), "base", "aime24")).notes
+    assert "In no average, since the base lacks it: aime24." in notes
+    assert not any("In no average" in note for note in main_table(make_findings()).notes)
+
+
+def test_candidates_are_held_against_controls_in_a_note() -> None:
+    """A difference to a control is what shows that the reward mattered."""
+    notes = main_table(make_findings()).notes
+    assert not any("control" in note and "Overall, " in note for note in notes)
+    nearer = ControlContrast("grlo", "random", Estimate(0.01, 0.02, -0.03, 0.05, 0.95, "t", 100, 100), 0.6)
+    further = ControlContrast("rlvr", "random", Estimate(0.3, 0.02, 0.26, 0.34, 0.95, "t", 100, 100), 0.001)
+    found = main_table(msgspec.structs.replace(make_findings(), against_controls=(nearer, further)))
+    assert (
+        "Overall, candidate − control: grlo − random +1.0 (-3.0 to +5.0); rlvr − random +30.0† (+26.0 to +34.0)."
+    ) in found.notes

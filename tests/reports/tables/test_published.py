@@ -38,7 +38,7 @@ def test_measured_stands_beside_published() -> None:
     assert (measured.text, published.text, difference.text, inside.text) == ("65.2", "81.2", "-16.0", "no")
     assert rows["aime24"].cells[4].text == "yes"  # 25.0 lies within 16.6 to 41.4
     assert [cell.text for cell in rows["aime24"].cells[5:]] == [
-        "avg@4 accuracy, chat", "avg@64", "qwen3_report/qwen3-4b-non-thinking"
+        "avg@4 accuracy, chat, 30 examples", "avg@64", "qwen3_report/qwen3-4b-non-thinking"
     ]  # fmt: skip
 
 
@@ -74,3 +74,31 @@ def test_unknown_figures_are_refused_with_a_suggestion() -> None:
     """A typing error names the nearest model."""
     with pytest.raises(UsageError, match=r"qwen3_report/qwen3-4b: .* mean qwen3_report/qwen3-4b-thinking"):
         published_table(study(grlo=("qwen3_report/qwen3-4b",)))
+
+
+def test_a_score_without_interval_is_neither_inside_nor_outside() -> None:
+    """nan bounds hold nothing, and are no disagreement."""
+    findings = study(released=("qwen3_report/qwen3-4b-non-thinking",))
+    nan = float("nan")
+    standings = tuple(
+        msgspec.structs.replace(
+            it,
+            tasks=tuple(
+                msgspec.structs.replace(task, score=msgspec.structs.replace(task.score, ci_low=nan, ci_high=nan))
+                for task in it.tasks
+            ),
+        )
+        for it in findings.standings
+    )
+    table = published_table(msgspec.structs.replace(findings, standings=standings))
+    assert table is not None
+    assert {row.cells[4].text for row in table.rows} == {UNKNOWN}
+
+
+def test_a_study_of_fewer_examples_says_so() -> None:
+    """A limit makes the measured score one of other examples than the published one."""
+    findings = study(released=("qwen3_report/qwen3-4b-non-thinking",))
+    limited = msgspec.structs.replace(findings, spec=msgspec.structs.replace(findings.spec, limit=50))
+    table = published_table(limited)
+    assert table is not None
+    assert "Measured on the first 50 examples of each task at most; published on all." in table.notes
