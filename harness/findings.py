@@ -119,7 +119,8 @@ class AverageComparison(Record, frozen=True):
     detectable: float
     decomposition: Decomposition
     is_trained: bool | None
-    """Whether the candidate was trained on this domain; None if that is not known, or for `overall`."""
+    """Whether the candidate was trained on this domain; None if it is not known what it was trained on, or for
+    `overall`."""
 
 
 class Transfer(Record, frozen=True):

@@ -112,7 +112,25 @@ def load_label(path: Path, allow_incomplete: bool = False) -> LabelVerdicts:
     return found[0]
 
 
+def check_gradings(label: str, files: Iterable[Path]) -> None:
+    """Refuse two gradings of one run: they would count as two runs, of the same generations.
+
+    Args:
+        label: named in the message.
+        files: run.json or run.<grading>.json files.
+
+    Raises:
+        UsageError: if two of them are in one run directory.
+    """
+    seen: dict[Path, Path] = {}
+    for file in files:
+        other = seen.setdefault(file.parent.resolve(), file)
+        if other != file:
+            raise UsageError(f"{label}: {other} and {file} are two gradings of one run; name the one you mean")
+
+
 def _gather(label: str, runs: Sequence[RunVerdicts]) -> LabelVerdicts:
+    check_gradings(label, (run.path / f"run{run.grading}.json" for run in runs))
     repeats: dict[str, list[tuple[RunVerdicts, TaskVerdicts]]] = {}
     for run in runs:
         for name, verdicts in run.tasks.items():

@@ -5,7 +5,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from harness.errors import DataError
 
@@ -19,7 +19,7 @@ def read_jsonl(path: Path) -> Iterator[Row]:
         DataError: if the file or one of its lines cannot be read.
     """
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        with _open(path) as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
@@ -32,3 +32,8 @@ def read_jsonl(path: Path) -> Iterator[Row]:
                 yield row
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}") from error
+
+
+def _open(path: Path) -> TextIO:
+    # some editors begin a file with a byte order mark, which no row has
+    return gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")

@@ -150,7 +150,8 @@ class _Verdict(msgspec.Struct):
 class _Table:
     """A task's arrays while they fill."""
 
-    def __init__(self, ref: TaskRef, summary: TaskSummary, examples: list[Example]) -> None:
+    def __init__(self, folder: Path, ref: TaskRef, summary: TaskSummary, examples: list[Example]) -> None:
+        self._folder = folder
         self._ref, self._summary, self._examples = ref, summary, examples
         self.rows = {example.example_id: row for row, example in enumerate(examples)}
         shape = (len(examples), ref.sampling.num_generations)
@@ -180,10 +181,12 @@ class _Table:
             if (counts != 1).any():
                 row, index = (int(place) for place in np.argwhere(counts != 1)[0])
                 key = RequestKey(task=self._ref.name, example_id=self._examples[row].example_id, index=index)
-                raise _edited(f"{describe_key(key)} has {counts[row, index]} {what}, expected 1")
+                raise _edited(self._folder, f"{describe_key(key)} has {counts[row, index]} {what}, expected 1")
         num_errors = int(np.isnan(self.values).sum())
         if num_errors != self._summary.num_error:
-            raise _edited(f"{self._ref.name} has {num_errors} errors, but run.json counts {self._summary.num_error}")
+            raise _edited(
+                self._folder, f"{self._ref.name} has {num_errors} errors, but run.json counts {self._summary.num_error}"
+            )
         return TaskVerdicts(
             ref=self._ref,
             metric=self._summary.metric,
@@ -198,8 +201,8 @@ class _Table:
         )
 
 
-def _edited(finding: str) -> StoreError:
-    return StoreError(f"{finding}: the run directory was edited; restore it, or measure again with --fresh")
+def _edited(folder: Path, finding: str) -> StoreError:
+    return StoreError(f"{folder}: {finding}: the run directory was edited; restore it, or measure again with --fresh")
 
 
 class _Tables(dict[str, _Table]):
@@ -229,5 +232,5 @@ def _empty_tables(folder: Path, record: RunRecord) -> _Tables:
                 f"{folder / 'examples.jsonl'} has {len(examples[ref.name])} examples of {ref.name}, expected "
                 f"{ref.num_examples}: restore the file, or measure again with --fresh"
             )
-        tables[ref.name] = _Table(ref, summaries[ref.name], examples[ref.name])
+        tables[ref.name] = _Table(folder, ref, summaries[ref.name], examples[ref.name])
     return tables

@@ -113,7 +113,7 @@ def percent(share: float) -> str:
 
 def is_significant(level: float, p_adjusted: float) -> bool:
     """Say whether an adjusted p-value is below 1 − level; nan is not."""
-    return p_adjusted < 1 - level
+    return p_adjusted < round(1 - level, 12)  # 1 − 0.95 is a little more than 0.05
 
 
 def true_minus(text: str) -> str:

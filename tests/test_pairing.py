@@ -1,5 +1,7 @@
 """Runs become labels, labels become pairs, and what may not be subtracted is refused by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -137,3 +139,10 @@ def test_imported_text_has_no_template_to_differ() -> None:
     base = make_label("base", make_task("t", ONES), template=None, prompting="imported")
     new = make_label("new", make_task("t", ONES), template="x", prompting="imported")
     assert check_comparable(base, new, ()) == ()
+
+
+def test_two_gradings_of_one_run_are_no_repeats() -> None:
+    """They judge the same generations, so they would count everything twice."""
+    run = make_run("new", [make_task("sums", np.array([0.0, 1.0]))])
+    with pytest.raises(UsageError, match=r"run\.json and .*run\.1a2b3c4d\.json are two gradings of one run"):
+        gather_labels([run, replace(run, grading=".1a2b3c4d")])

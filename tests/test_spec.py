@@ -1,5 +1,7 @@
 """Settings in, one frozen configuration out; the hash that names a run."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -12,6 +14,7 @@ from harness.spec import (
     merge_tables,
     parse_assignments,
     parse_record,
+    read_toml,
     resolve_sampling,
     spec_id,
 )
@@ -172,3 +175,9 @@ def test_sampling_out_of_range_is_refused(field: str, value: float) -> None:
     """Impossible values, and several identical greedy completions, are errors that name the field."""
     with pytest.raises(SpecError, match=field):
         resolve_sampling(Sampling(), SamplingConfig(**{field: value}))
+
+
+def test_a_byte_order_mark_is_no_key(tmp_path: Path) -> None:
+    """Some editors begin a file with one."""
+    (tmp_path / "run.toml").write_bytes(b'\xef\xbb\xbfname = "x"\r\n')
+    assert read_toml(tmp_path / "run.toml") == {"name": "x"}

@@ -136,7 +136,7 @@ def _read_rows(path: Path) -> Iterator[Row]:
 
 def _read_lines(path: Path) -> Iterator[Row]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for line in file:
                 if line.strip():
                     yield {"text": line.strip()}
@@ -146,7 +146,7 @@ def _read_lines(path: Path) -> Iterator[Row]:
 
 def _read_json(path: Path) -> Iterator[Row]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, str | dict) for row in rows):

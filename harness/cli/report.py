@@ -10,9 +10,9 @@ import click
 from harness.cli.options import check_resamples, comparison_options, split_trained_on
 from harness.cli.study_report import report_options, write_and_show
 from harness.errors import EXIT_OK, UsageError
+from harness.pairing import check_gradings
 from harness.schema import RunRecord
 from harness.store import read_json
-from harness.study.runs import check_gradings
 from harness.study.spec import Role, StudyCheckpoint, StudySpec, TrainingPrompts
 from harness.verdicts import find_runs
 

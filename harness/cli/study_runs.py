@@ -9,6 +9,7 @@ from typing import Literal
 import click
 import msgspec
 
+from harness.audit.prompts import open_prompts
 from harness.cli.elicit import run_elicited
 from harness.cli.eval import run_prepared
 from harness.cli.wiring import close_scorers, prepare_run
@@ -19,6 +20,7 @@ from harness.store import read_json, run_path
 from harness.study.claims import DifferenceClaim, GapClaim, ScoreClaim, parse_claim
 from harness.study.runs import Asked, FoundRuns, find_study_runs, named_runs
 from harness.study.spec import StudyCheckpoint, StudySpec
+from reports.published import find_published
 from tasks.registry import select_tasks
 from tasks.task import BenchmarkTask
 
@@ -55,6 +57,19 @@ def check_claims(spec: StudySpec) -> None:
                 select_tasks((parsed.column,))
             except UsageError as error:
                 raise UsageError(f'claim "{claim.claim}": {error}') from error
+
+
+def check_sources(spec: StudySpec) -> None:
+    """Check that what only the report will read is there, before hours are spent on runs.
+
+    Raises:
+        HarnessError: if no such published figures exist, or a file of training prompts is missing.
+    """
+    for checkpoint in spec.checkpoints:
+        for name in checkpoint.published:
+            find_published(name)
+    for prompts in spec.training_prompts:
+        open_prompts(Path(prompts.prompts), prompts.field)
 
 
 def asked_of(spec: StudySpec) -> dict[str, dict[str, Asked]]:

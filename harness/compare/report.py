@@ -234,7 +234,7 @@ def _comparison(
     trained = find_trained(given, suites)
     domains = [
         _average_comparison(suite, average_over(contrasts, [suite], options.overall, options.level), options,
-                            suite in trained if trained else None)
+                            suite in trained if given else None)
         for suite in suites
     ]  # fmt: skip
     overall = average_over(contrasts, suites, options.overall, options.level)

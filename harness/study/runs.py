@@ -1,12 +1,13 @@
 """Finds the finished runs of a study by what they measured. Loads no weights: they may be on another machine."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.checkpoint import read_template
 from harness.errors import StoreError, UsageError
 from harness.identity import describe_sampling
+from harness.pairing import check_gradings
 from harness.schema import RunRecord, RunSpec, Sampling, TaskRef
 from harness.spec import content_hash
 from harness.store import read_json
@@ -101,19 +102,6 @@ def named_runs(checkpoint: StudyCheckpoint) -> tuple[Path, ...]:
     files = tuple(dict.fromkeys(file for path in checkpoint.runs for file in find_runs(Path(path))))
     check_gradings(checkpoint.label, files)
     return files
-
-
-def check_gradings(label: str, files: Iterable[Path]) -> None:
-    """Refuse two gradings of one run: they would count as two runs, of the same generations.
-
-    Raises:
-        UsageError: if two files are in one run directory.
-    """
-    seen: dict[Path, Path] = {}
-    for file in files:
-        other = seen.setdefault(file.parent.resolve(), file)
-        if other != file:
-            raise UsageError(f"{label}: {other} and {file} are two gradings of one run; name the one you mean")
 
 
 def _fitting_runs(

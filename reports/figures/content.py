@@ -8,6 +8,7 @@ from harness.findings import Comparison, Decomposition
 from harness.schema import Estimate
 from harness.study.findings import Standing, StudyFindings
 from reports.figures.style import Theme
+from reports.tables.sides import knows_training
 
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)))
@@ -129,7 +130,9 @@ def _series_look(number: int, theme: Theme) -> Look:
 def trained_on(found: Comparison) -> str:
     """Return in words what the candidate was trained on."""
     domains = found.transfer.trained_on
-    return f"trained on {' and '.join(domains)}" if domains else "training not stated"
+    if domains:
+        return f"trained on {' and '.join(domains)}"
+    return "trained on none of these" if knows_training(found) else "training not stated"
 
 
 def finite(values: Sequence[float]) -> list[float]:

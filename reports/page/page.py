@@ -33,6 +33,8 @@ ENLARGED = 1.35
 """Figures are made for print, where 8 points are read from near."""
 DEFAULT_WIDTH = 640
 """Of a figure that does not say how wide it is, in pixels."""
+_PERCENT = re.compile(r"(?<=\d) %")
+"""A number and its percent sign, which no line break may part."""
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 """What UTF-8 or HTML cannot hold."""
 
@@ -81,7 +83,7 @@ def render_page(
         book=_describe_book(findings, examples),
         chunks=_chunks(examples),
     )
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return _UNPRINTABLE.sub("\ufffd", _PERCENT.sub("\u00a0%", text))
 
 
 def _environment() -> "Environment":

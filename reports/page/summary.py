@@ -13,7 +13,16 @@ from harness.schema import Estimate
 from harness.study.findings import ControlContrast, StudyFindings
 from harness.study.judge import trained_difference
 from reports.page.price import listed, tell_cost, title_of
-from reports.table import is_significant, plain, plain_interval, points, probability, signed, signed_interval
+from reports.table import (
+    is_significant,
+    plain,
+    plain_interval,
+    points,
+    probability,
+    signed,
+    signed_interval,
+    true_minus,
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def _movement(findings: StudyFindings, comparison: Comparison) -> str:
 
 
 def _part(part: Estimate) -> str:
-    return _minus(f"{signed(part.value)} points ({signed_interval(part)})")
+    return true_minus(f"{signed(part.value)} points ({signed_interval(part)})")
 
 
 def _against_control(findings: StudyFindings, pair: ControlContrast) -> str:
@@ -160,12 +169,7 @@ def _adjusted(average: AverageComparison) -> str:
 
 def _in_points(difference: Estimate) -> str:
     level = "" if math.isnan(difference.ci_low) else f"{100 * difference.level:g} % interval "
-    return _minus(f"{signed(difference.value)} points, {level}{signed_interval(difference)}")
-
-
-def _minus(numbers: str) -> str:
-    """Return numbers with true minus signs."""
-    return numbers.replace("-", "−")
+    return true_minus(f"{signed(difference.value)} points, {level}{signed_interval(difference)}")
 
 
 def _detectable(average: AverageComparison) -> str:
@@ -177,14 +181,11 @@ def _domains(findings: StudyFindings, comparison: Comparison) -> Iterator[str]:
     unknown = [each for each in comparison.domains if each.is_trained is None]
     if unknown:
         by_domain = "; ".join(f"{each.name} {_moved_by(each)}" for each in unknown) if len(unknown) > 1 else ""
-        trained = _trained_on(findings, comparison)
-        what = (
-            f"It was trained on {listed(trained)}, which was not measured: what moved elsewhere is transfer"
-            if trained
-            else "What it was trained on is not known, so transfer cannot be told from training"
-        )
+        what = "What it was trained on is not known, so transfer cannot be told from training"
         yield what + (f"; by domain: {by_domain}." if by_domain else ".")
         return
+    if not any(each.is_trained for each in comparison.domains):
+        yield f"It was trained on {listed(_trained_on(findings, comparison))}, which was not measured."
     for is_trained, which in ((False, "not trained on"), (True, "trained on")):
         of_kind = [each for each in comparison.domains if each.is_trained is is_trained]
         if of_kind:
@@ -196,7 +197,7 @@ def _domains(findings: StudyFindings, comparison: Comparison) -> Iterator[str]:
 
 def _moved_by(average: AverageComparison) -> str:
     difference = average.difference
-    text = _minus(f"{signed(difference.value)} ({signed_interval(difference) or 'undefined'})")
+    text = true_minus(f"{signed(difference.value)} ({signed_interval(difference) or 'undefined'})")
     if _is_told_from_0(average) or math.isnan(difference.value):
         return text
     return f"{text} [not told from 0{_adjusted(average)}{_detectable(average)}]"
@@ -236,7 +237,7 @@ def _ratio(findings: StudyFindings, comparison: Comparison) -> Iterator[str]:
 def _as_number(ratio: Ratio) -> str:
     if math.isnan(ratio.estimate.value):
         return f"not identifiable ({ratio.reason})" if ratio.reason else "not identifiable"
-    return _minus(f"{plain(ratio.estimate.value)} ({plain_interval(ratio.estimate)})")
+    return true_minus(f"{plain(ratio.estimate.value)} ({plain_interval(ratio.estimate)})")
 
 
 def _gaps(findings: StudyFindings, comparison: Comparison) -> Iterator[str]:
@@ -248,9 +249,8 @@ def _gaps(findings: StudyFindings, comparison: Comparison) -> Iterator[str]:
             interval = f" ({points(estimate.ci_low, 0)} to {points(estimate.ci_high, 0)})"
             share = points(estimate.value, 0) + ("" if math.isnan(estimate.ci_low) else interval)
             where = " on the tasks it shares with the base" if _lacking(findings, comparison) else ""
-            yield (
-                f"It closed {_minus(share)} % of the gap between the base and {title_of(findings, reference)}{where}."
-            )
+            title = title_of(findings, reference)
+            yield f"It closed {true_minus(share)} % of the gap between the base and {title}{where}."
 
 
 def _repeats(findings: StudyFindings, label: str) -> Iterator[str]:

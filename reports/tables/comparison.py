@@ -23,7 +23,7 @@ from reports.table import (
     text_cell,
     with_interval,
 )
-from reports.tables.sides import table_name, table_title
+from reports.tables.sides import describe_training, table_name, table_title
 
 DIFFERENCE_COLUMNS = (
     Column("n", unit="plain"),
@@ -189,7 +189,7 @@ def _differences_notes(report: TransferReport) -> Iterator[str]:
         f"{DAGGER} p < {1 - report.level:.2g}, two-sided and paired by example, Holm-adjusted over all tasks, or all "
         f"domains, of all candidates. Intervals {percent(report.level)}, not adjusted. {_overall_note(report)}"
     )
-    trained = {found.candidate: ", ".join(found.transfer.trained_on) or "not known" for found in report.comparisons}
+    trained = {found.candidate: describe_training(found) for found in report.comparisons}
     yield f"Trained on: {'; '.join(f'{label}: {domains}' for label, domains in trained.items())}."
 
 

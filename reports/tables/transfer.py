@@ -19,7 +19,7 @@ from reports.table import (
     with_interval,
 )
 from reports.tables.parts import group_reasons
-from reports.tables.sides import table_name, table_title
+from reports.tables.sides import describe_training, table_name, table_title
 
 SHOWN_RUNS = 4
 """Runs of one label whose means are shown one by one."""
@@ -81,11 +81,11 @@ def matrix_table(report: TransferReport) -> Table:
     rows = []
     for comparison in plain:
         domains = {domain.name: domain for domain in comparison.domains}
-        trained = ", ".join(comparison.transfer.trained_on) or "?"
-        cells = (text_cell(comparison.candidate), text_cell(trained), *(_domain(domains.get(x)) for x in suites))
+        training = text_cell(describe_training(comparison))
+        cells = (text_cell(comparison.candidate), training, *(_domain(domains.get(x)) for x in suites))
         rows.append(Row(cells))
     return Table(
-        name="transfer-matrix",
+        name="matrix",
         title="Transfer matrix: difference to the base (* trained on)",
         columns=(
             Column("candidate", align="left", unit="text"),

@@ -369,3 +369,19 @@ def test_named_runs_are_taken_as_they_are(study: Path, run_harness: Run) -> None
     assert list(found.missing) == ["base", "grlo", "lost"]
     Path("old/x").rename("old/y")
     assert "old/x is neither a run directory" in study_run_paths(found_study()).missing["elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ('published = ["grlo/nobody"]\n[checkpoints.sampling]', "nobody"),
+        ("[[training_prompts]]\nprompts = 'missing.jsonl'\n[throughput]", "missing.jsonl does not exist"),
+    ],
+)
+def test_what_only_the_report_reads_is_checked_first(extra: str, message: str, study: Path, run_harness: Run) -> None:
+    """Hours of runs are not spent before a misspelt name is found."""
+    study.write_text(STUDY.partition("[checkpoints.sampling]")[0] + extra + "\n")
+    code, _, err = run_harness("study", "run", "study.toml")
+    assert code == 3
+    assert message in err
+    assert not Path("runs").exists()

@@ -489,3 +489,13 @@ def test_the_overall_interval_covers(k: int) -> None:
     truth = float((after - before).mean())
     found = [overall_difference(rng, k) for _ in range(500)]
     assert 0.91 <= np.mean([estimate.ci_low <= truth <= estimate.ci_high for estimate in found]) <= 0.99
+
+
+def test_training_on_what_was_not_measured_leaves_every_domain_untrained() -> None:
+    """A candidate trained on chat and measured on the rest shows transfer alone; there is no ratio to take."""
+    base, new, _ = three_domains()
+    found = compare(base, new, trained_on={"new": ("general",)})
+    assert [domain.is_trained for domain in found.domains] == [False, False, False]
+    assert found.transfer.trained_on == ()
+    assert found.transfer.ratio.reason is not None
+    assert [domain.is_trained for domain in compare(base, new).domains] == [None, None, None]

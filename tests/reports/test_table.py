@@ -117,3 +117,10 @@ def test_an_undefined_p_value_is_not_significant() -> None:
 def test_a_hyphen_is_a_minus_where_a_number_begins(text: str, expected: str) -> None:
     """Names, exponents and dashes keep theirs."""
     assert true_minus(text) == expected
+
+
+def test_a_p_value_at_the_level_is_not_below_it() -> None:
+    """1 − 0.95 is a little more than 0.05 in floating point; a p of exactly 0.05 gets no mark."""
+    assert not is_significant(0.95, 0.05)
+    assert is_significant(0.95, 0.0499)
+    assert not is_significant(0.95, math.nan)

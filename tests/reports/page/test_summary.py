@@ -137,10 +137,12 @@ def test_unknown_training_is_said_and_domains_still_told() -> None:
     by_domain = "by domain: chat +40.0 (+35.0 to +45.0); math +30.0 (+25.0 to +35.0)."
     assert details[0] == f"What it was trained on is not known, so transfer cannot be told from training; {by_domain}"
     assert not any("ratio" in sentence for sentence in details)
-    elsewhere = msgspec.structs.replace(made, training=TrainingCost(trained_on=("general",)))
+    untrained = tuple(msgspec.structs.replace(each, is_trained=False) for each in (CHAT, MATH))
+    elsewhere = msgspec.structs.replace(made, domains=untrained, training=TrainingCost(trained_on=("general",)))
     report = msgspec.structs.replace(found.transfer, comparisons=(elsewhere,))
-    assert answer(msgspec.structs.replace(found, transfer=report)).details[0] == (
-        f"It was trained on general, which was not measured: what moved elsewhere is transfer; {by_domain}"
+    assert answer(msgspec.structs.replace(found, transfer=report)).details[:2] == (
+        "It was trained on general, which was not measured.",
+        "Chat and math, which it was not trained on, moved by +40.0 (+35.0 to +45.0) and +30.0 (+25.0 to +35.0).",
     )
 
 

@@ -66,3 +66,13 @@ def test_repeats_show_the_runs_of_a_label() -> None:
 def test_without_repeats_there_is_no_such_table() -> None:
     """A label with one run has no spread."""
     assert repeats_table(make_findings().transfer) is None
+
+
+def test_the_matrix_tells_unknown_training_from_training_elsewhere() -> None:
+    """Trained on none of the measured domains is knowledge; an empty cell would hide it."""
+    rng = np.random.default_rng(0)
+    tasks = {name: make_task("sums", rng.integers(0, 2, 40), "math") for name in ("base", "new", "other")}
+    base, new, other = (make_label(name, task) for name, task in tasks.items())
+    options = CompareOptions(num_resamples=400, trained_on={"new": ("chat",)})
+    rows = matrix_table(compare_labels(Sides(base, (new, other)), options)).rows
+    assert [row.cells[1].text for row in rows] == ["none of these", "not known"]
