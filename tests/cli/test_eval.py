@@ -187,7 +187,7 @@ def test_the_table_fits(tmp_path: Path, run_harness: Run, width: int, num_timeou
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    assert (text.count("100.0 – 100.0"), text.count("84416"), text.count("99.99%")) == (4, 4, 1)
+    assert (text.count("100.0 – 100.0"), text.count("84416"), text.count("99.99 %")) == (4, 4, 1)
     assert ("timeout" in text, "12345" in text) == (bool(num_timeout), bool(num_error))
 
 

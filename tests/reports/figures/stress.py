@@ -78,7 +78,13 @@ def _compare(
             )
         )
     domains = tuple(
-        _average(like.overall, suite, [task for task in tasks if task.suite == suite], suite in trained, half)
+        _average(
+            like.overall,
+            suite,
+            [task for task in tasks if task.suite == suite],
+            suite in trained if trained else None,
+            half,
+        )
         for suite in DOMAINS
     )
     return CHANGE(

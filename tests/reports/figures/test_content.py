@@ -86,6 +86,10 @@ def test_training_is_put_in_words() -> None:
         "trained on chat and math",
         "training not stated",
     ]
+    elsewhere = msgspec.structs.replace(
+        found[3], domains=tuple(msgspec.structs.replace(domain, is_trained=False) for domain in found[3].domains)
+    )
+    assert trained_on(elsewhere) == "trained on none of these"
     assert elicited(make_findings()) == {}
 
 
