@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test check install sandbox chromium
+.PHONY: quickstart test check lab install sandbox chromium
 
 quickstart: install sandbox  ## the lab's study, offline, on the CPU: evaluate, then tables, figures and the page
 	test -f lab-study.toml || $(BIN)/harness study init --template lab lab-study.toml
@@ -18,6 +18,9 @@ check: install  ## formatting, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lab: install sandbox  ## train every arm of the lab's study anew and report: about 45 minutes on two cores; resumes
+	$(BIN)/python -m trainers.lab.build
 
 install: .venv/.installed
 

@@ -2,7 +2,7 @@
 
 Fences: each line of `sh` is run in an empty folder of its own; the lines of `sh script` are run one after the other in
 one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed. `toml` is a
-run's settings, `toml gate` a gate's policy, `toml study` a study.
+run's settings, `toml gate` a gate's policy, `toml study` a study, `toml recipe` a training recipe.
 """
 
 import os
@@ -18,6 +18,7 @@ import pytest
 from harness.cli.main import COMMANDS, cli
 from harness.spec import EvalConfig, parse_policy, parse_record
 from harness.study.spec import parse_study
+from trainers.spec import parse_recipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -116,6 +117,18 @@ def test_studies_in_the_docs_are_accepted() -> None:
     assert bodies
     for name, body in bodies:
         assert parse_study(tomllib.loads(body), name).base.role == "base"
+
+
+def test_recipes_in_the_docs_are_accepted() -> None:
+    """Every `toml recipe` fence is a whole recipe, and there is one."""
+    bodies = [
+        (page.name, body)
+        for page in PAGES
+        for body in re.findall(r"^```toml recipe\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    ]
+    assert bodies
+    for name, body in bodies:
+        assert parse_recipe(tomllib.loads(body), name).rewards
 
 
 def test_links_lead_somewhere() -> None:

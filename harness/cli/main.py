@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("harness.cli.plan", "Say how many examples and generations it takes to see a difference."),
     "score": ("harness.cli.score", "Grade a run again, or grade generations made elsewhere."),
     "tasks": ("harness.cli.tasks", "List, show and check tasks."),
+    "train": ("harness.cli.train", "Train a checkpoint by a recipe: PPO, GRPO or RLOO; resumes where it stopped."),
     "watch": ("harness.cli.watch", "Evaluate every new checkpoint of a training run as it appears."),
     "audit": ("harness.cli.audit", "Search training prompts for evaluation examples, and check their labels."),
     "gate": ("harness.cli.gate", "Judge a run against a baseline: pass, regression or inconclusive, for CI."),

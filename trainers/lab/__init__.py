@@ -6,4 +6,11 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 SHIPPED: dict[str, Path] = {
     "lab/base": CHECKPOINTS / "base",
+    "lab/instruct": CHECKPOINTS / "instruct",
 }
+"""Language models: what `harness eval --ckpt` takes by name."""
+
+REWARDS: dict[str, Path] = {
+    "lab/reward": CHECKPOINTS / "reward",
+}
+"""Reward models (sequence classifiers), for recipes only."""

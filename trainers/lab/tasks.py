@@ -42,11 +42,16 @@ def held_out_problems(domain: Domain) -> list[Problem]:
 def make_rows(domain: Domain) -> list[dict[str, Any]]:
     """Return the rows of one task as they are stored."""
     rng = Random(f"{SEED} {domain} targets")
-    makers = {"chat": _chat_row, "math": _math_row, "code": _code_row}
     return [
-        {"id": f"{domain}-{index:04d}", **makers[domain](problem, index, rng)}
+        {"id": f"{domain}-{index:04d}", **make_row(problem, index, rng)}
         for index, problem in enumerate(held_out_problems(domain))
     ]
+
+
+def make_row(problem: Problem, index: int, rng: Random) -> dict[str, Any]:
+    """Return a problem as its task's file holds it, but for its id."""
+    makers = {"chat": _chat_row, "math": _math_row, "code": _code_row}
+    return makers[problem.domain](problem, index, rng)
 
 
 def _chat_row(problem: Problem, _index: int, rng: Random) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""The folder of a training run: who may write it, what resuming needs, and the checkpoints that come out.
+
+    OUT/NAME/run.json               what is trained: other settings may not go on here
+    OUT/NAME/steps.jsonl            log.py's
+    OUT/NAME/state/step-000050/     networks and optimisers; the newest `keep`, none once the run has finished
+    OUT/NAME/step-000050/           checkpoint in Hugging Face layout, of every `save_every` steps
+    OUT/NAME/config.json, …         the final checkpoint; training.json comes last: with it the run is finished
+
+There is no random state to keep: every draw follows from the recipe's seed and the step.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import msgspec
+
+from harness.checkpoint import CONFIG_FILES, TOKENIZER_FILES
+from harness.errors import TrainingError
+from harness.schema import Fingerprint, Record
+from harness.store import disk_errors, encode_pretty, read_json, take_lock, write_atomically
+from trainers.base import Base
+from trainers.ledger import FILE_NAME
+from trainers.spec import Recipe
+
+CHANGEABLE = frozenset({"out", "micro_batch", "gradient_checkpointing", "save_every", "keep", "device", "threads"})
+"""Settings that decide memory, speed and rounding, not what is computed: a run may go on under others."""
+_TEMPLATE = "chat_template.jinja"
+
+
+class RunIdentity(Record, frozen=True):
+    """run.json: what must be the same for a run to go on."""
+
+    recipe: Recipe
+    base: Fingerprint
+    prompts_sha256: str
+    started_at: str
+    """UTC, ISO 8601; of the first session."""
+
+
+class RunFolder:
+    """One run's folder, held by this process alone until closed."""
+
+    def __init__(self, identity: RunIdentity) -> None:
+        """Take the folder, or fail because it is another run's.
+
+        Raises:
+            LockedError: if another process trains there.
+            TrainingError: if the folder holds a run of other settings, or something else.
+        """
+        self.path = run_path(identity.recipe)
+        self.keep = identity.recipe.keep
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = take_lock(self.path / "lock", self.path, "wait for it, or train under another name")
+        try:
+            self.identity = self._claim(identity)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _claim(self, identity: RunIdentity) -> RunIdentity:
+        path = self.path / "run.json"
+        if path.exists():
+            found = read_json(path, RunIdentity)
+            if keys := differing_keys(found, identity):
+                raise TrainingError(
+                    f"{self.path} holds a run of other settings: {', '.join(keys)}; "
+                    "train under another name, or remove the folder"
+                )
+            return found
+        if any(found.name != "lock" for found in self.path.iterdir()):
+            raise TrainingError(f"{self.path} holds something that is no training run; train under another name")
+        write_atomically(path, encode_pretty(identity))
+        return identity
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the final checkpoint is there."""
+        return (self.path / FILE_NAME).is_file()
+
+    @property
+    def newest_step(self) -> int:
+        """Step of the newest state, 0 if there is none."""
+        return max((step for step, _ in _numbered(self.path / "state")), default=0)
+
+    def load_state(self, step: int, device: str) -> dict[str, Any]:
+        """Return what was saved after a step.
+
+        Raises:
+            TrainingError: if it is damaged.
+        """
+        import torch
+
+        path = self.path / "state" / _step_name(step) / "state.pt"
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+            raise TrainingError(
+                f"{path} cannot be read; remove {path.parent} to go on from an earlier state, if there is one"
+            ) from error
+        return state
+
+    def save_state(self, step: int, state: dict[str, Any]) -> None:
+        """Write what resuming after a step needs, and drop all but the newest states."""
+        import torch
+
+        with _new_folder(self.path / "state" / _step_name(step)) as folder, (folder / "state.pt").open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        for _, old in sorted(_numbered(self.path / "state"))[: -self.keep]:
+            shutil.rmtree(old)
+
+    def save_checkpoint(self, step: int, model: Any, base: Base) -> None:
+        """Write the policy after a step as a checkpoint of its own."""
+        with _new_folder(self.path / _step_name(step)) as folder:
+            write_checkpoint(folder, model, base)
+
+    def last_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint of the run; None before the first."""
+        return max((folder for _, folder in _numbered(self.path)), default=None)
+
+    def finish(self, model: Any, base: Base) -> None:
+        """Write the final checkpoint into the run's folder; the ledger is the caller's, and comes last."""
+        fresh = self.path / ".final.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        with disk_errors(self.path):
+            fresh.mkdir()
+            write_checkpoint(fresh, model, base)
+            for file in fresh.iterdir():
+                file.replace(self.path / file.name)
+            fresh.rmdir()
+
+    def drop_states(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self.path / "state", ignore_errors=True)
+
+    def close(self) -> None:
+        """Let other processes in."""
+        os.close(self._lock)
+
+
+def run_path(recipe: Recipe) -> Path:
+    """Return the folder that a recipe's checkpoint goes to."""
+    return Path(recipe.out).expanduser() / recipe.name
+
+
+def differing_keys(left: RunIdentity, right: RunIdentity) -> list[str]:
+    """Return the names of the settings in which two runs differ, as a recipe file has them."""
+    found = [key for key in _differing(msgspec.to_builtins(left.recipe), msgspec.to_builtins(right.recipe)) if key]
+    keys = [key for key in found if key not in CHANGEABLE]
+    if left.base != right.base:
+        keys.append("the base's files")
+    if left.prompts_sha256 != right.prompts_sha256:
+        keys.append("the prompts")
+    return keys
+
+
+def write_checkpoint(folder: Path, model: Any, base: Base) -> None:
+    """Write weights in the base's own dtype and config, with the base's tokenizer, template and generation settings."""
+    import torch
+
+    from trainers.model import own_dtype
+
+    dtype = own_dtype(base.folder)
+    # Tied weights must stay one tensor, or they would be written twice.
+    cast: dict[int, Any] = {}
+    weights = {
+        name: cast.setdefault(tensor.data_ptr(), tensor.detach().to(getattr(torch, dtype)))
+        for name, tensor in model.state_dict().items()
+    }
+    model.save_pretrained(str(folder), state_dict=weights)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": dtype}, indent=2) + "\n", encoding="utf-8")
+    for name in (*TOKENIZER_FILES, _TEMPLATE, *CONFIG_FILES[1:]):
+        if (base.folder / name).is_file():
+            shutil.copyfile(base.folder / name, folder / name)
+    if isinstance(base.tokenizer.chat_template, str):
+        (folder / _TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
+    for weight_file in folder.glob("*.safetensors"):
+        weight_file.chmod(0o644)
+
+
+def _differing(left: Any, right: Any, place: str = "") -> Iterator[str]:
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in left | right:
+            yield from _differing(left.get(key), right.get(key), f"{place}.{key}" if place else key)
+    elif isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
+        for index, (a, b) in enumerate(zip(left, right, strict=True)):
+            yield from _differing(a, b, f"{place}[{index}]")
+    elif left != right:
+        yield place
+
+
+def _step_name(step: int) -> str:
+    return f"step-{step:06d}"
+
+
+def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
+    for path in folder.glob("step-*"):
+        yield int(path.name.removeprefix("step-")), path
+
+
+@contextlib.contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill beside `path`, and put it in place in one rename once it is full."""
+    fresh = path.with_name(f".{path.name}.new")
+    with disk_errors(path):
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        shutil.rmtree(path, ignore_errors=True)  # of a session that was killed before the step's state was saved
+        fresh.rename(path)
