@@ -161,6 +161,7 @@ def test_what_was_typed_last_is_what_is_found(open_page: Open, toy_page: Path) -
     wait_for(page, "#status", "^0 found")
     page.select_option("#right", "grlo")
     wait_for(page, "#status", "^40 found")
+    assert page.locator("#status").inner_text().startswith("40 found")
 
 
 def test_each_task_offers_the_checkpoints_that_have_it(open_page: Open, tmp_path: Path) -> None:

@@ -54,28 +54,28 @@ def make_batch(lengths: tuple[tuple[int, int], ...] = ((5, 3), (2, 6), (4, 1), (
     return Sequences(tokens_BT, mask_BT)
 
 
-def close(left: Tensor, right: Any, **tolerance: float) -> None:
+def assert_close(left: Tensor, right: Any, **tolerance: float) -> None:
     torch.testing.assert_close(left, right if isinstance(right, Tensor) else tensor(right), **tolerance)
 
 
 def test_without_discount_the_advantage_is_reward_minus_value() -> None:
     """With γ = λ = 1 every return is the sequence's reward."""
     advantages, returns = gae(tensor([[0.0, 0.0, 2.0]]), tensor([[0.5, -1.0, 3.0]]), tensor([[True] * 3]), 1.0, 1.0)
-    close(advantages, [[1.5, 3.0, -1.0]])
-    close(returns, [[2.0, 2.0, 2.0]])
+    assert_close(advantages, [[1.5, 3.0, -1.0]])
+    assert_close(returns, [[2.0, 2.0, 2.0]])
 
 
 def test_gae_by_hand_with_gamma_and_lambda_below_one() -> None:
     """δ₁ = 2 − 1 = 1 and δ₀ = 1 + ½·1 − ½ = 1, so A₁ = 1 and A₀ = 1 + ½·½·1 = 1.25."""
     advantages, returns = gae(tensor([[1.0, 2.0]]), tensor([[0.5, 1.0]]), ALL, 0.5, 0.5)
-    close(advantages, [[1.25, 1.0]])
-    close(returns, [[1.75, 2.0]])
+    assert_close(advantages, [[1.25, 1.0]])
+    assert_close(returns, [[1.75, 2.0]])
 
 
 def test_gae_keeps_gamma_and_lambda_apart() -> None:
     """γ = 1, λ = ½: δ₁ = 1, δ₀ = 1 + 1 − ½ = 1.5, A₀ = 1.5 + ½. γ = ½, λ = 1: δ₀ = 1, A₀ = 1 + ½."""
-    close(gae(tensor([[1.0, 2.0]]), tensor([[0.5, 1.0]]), ALL, 1.0, 0.5)[0], [[2.0, 1.0]])
-    close(gae(tensor([[1.0, 2.0]]), tensor([[0.5, 1.0]]), ALL, 0.5, 1.0)[0], [[1.5, 1.0]])
+    assert_close(gae(tensor([[1.0, 2.0]]), tensor([[0.5, 1.0]]), ALL, 1.0, 0.5)[0], [[2.0, 1.0]])
+    assert_close(gae(tensor([[1.0, 2.0]]), tensor([[0.5, 1.0]]), ALL, 0.5, 1.0)[0], [[1.5, 1.0]])
 
 
 def test_gae_steps_over_what_is_no_response() -> None:
@@ -83,8 +83,8 @@ def test_gae_steps_over_what_is_no_response() -> None:
     values = tensor([[9.0, 0.5, 1.0, 7.0]])
     mask = tensor([[False, True, True, False]])
     advantages, returns = gae(tensor([[0.0, 1.0, 2.0, 0.0]]), values, mask, 0.5, 0.5)
-    close(advantages, [[0.0, 1.25, 1.0, 0.0]])
-    close(returns, [[0.0, 1.75, 2.0, 0.0]])
+    assert_close(advantages, [[0.0, 1.25, 1.0, 0.0]])
+    assert_close(returns, [[0.0, 1.75, 2.0, 0.0]])
 
 
 def test_whitening_by_hand() -> None:
@@ -92,12 +92,12 @@ def test_whitening_by_hand() -> None:
     whitened = whiten(
         tensor([[1.0, 2.0, 100.0], [3.0, -50.0, 8.0]]), tensor([[True, True, False], [True, False, False]])
     )
-    close(whitened, [[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    assert_close(whitened, [[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
 
 
 def test_a_single_advantage_is_whitened_to_zero() -> None:
     """One token has nothing to be compared with."""
-    close(whiten(tensor([[4.0, 1.0]]), tensor([[True, False]])), [[0.0, 0.0]])
+    assert_close(whiten(tensor([[4.0, 1.0]]), tensor([[True, False]])), [[0.0, 0.0]])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_single_advantage_is_whitened_to_zero() -> None:
 def test_policy_loss_by_hand(ratio: float, advantage: float, loss: float, clipped: bool) -> None:
     """The clip takes the worse of two losses at ε = 0.2, and bounds it at 3 |A| where A < 0."""
     losses, was_clipped = policy_loss(tensor([math.log(ratio)]), tensor([0.0]), tensor([advantage]), 0.2, 3.0)
-    close(losses, [loss])
+    assert_close(losses, [loss])
     assert was_clipped.tolist() == [clipped]
 
 
@@ -130,24 +130,24 @@ def test_policy_loss_by_hand(ratio: float, advantage: float, loss: float, clippe
 )
 def test_value_loss_by_hand(value: float, old: float, target: float, loss: float) -> None:
     """Half the larger squared error, of the value and of the value held within 0.5 of the old one."""
-    close(value_loss(tensor([value]), tensor([old]), tensor([target]), 0.5), [loss])
+    assert_close(value_loss(tensor([value]), tensor([old]), tensor([target]), 0.5), [loss])
 
 
 def test_k3_by_hand() -> None:
     """π = ½, reference = ¼: r = ½, and r − 1 − log r = ln 2 − ½."""
-    close(kl_k3(tensor([0.5]).log(), tensor([0.25]).log()), [math.log(2) - 0.5])
+    assert_close(kl_k3(tensor([0.5]).log(), tensor([0.25]).log()), [math.log(2) - 0.5])
 
 
 def test_k3_is_the_divergence_on_average() -> None:
     """Averaged under π it is Σ π log(π / reference)."""
     policy, reference = tensor([0.7, 0.2, 0.1]), tensor([0.2, 0.3, 0.5])
     exact = (policy * (policy / reference).log()).sum()
-    close((policy * kl_k3(policy.log(), reference.log())).sum(), exact)
+    assert_close((policy * kl_k3(policy.log(), reference.log())).sum(), exact)
 
 
 def test_entropy_of_equal_logits_is_the_logarithm_of_their_number() -> None:
     """Four equal logits have entropy ln 4, one certain token 0."""
-    close(token_entropy(tensor([[3.0] * 4, [500.0, 0.0, 0.0, 0.0]])), [math.log(4), 0.0])
+    assert_close(token_entropy(tensor([[3.0] * 4, [500.0, 0.0, 0.0, 0.0]])), [math.log(4), 0.0])
 
 
 REWARDS = [[0.0, 0.0, 1.5, 0.0], [0.0, 0.0, 0.0, -0.5]]
@@ -170,8 +170,8 @@ def test_advantages_and_returns_are_those_of_trl() -> None:
     """GAE and whitening agree with TRL 1.12 on a batch with padding."""
     mask = tensor(MASK)
     advantages, returns = gae(tensor(REWARDS), tensor(VALUES), mask, 0.9, 0.8)
-    close(whiten(advantages, mask), TRL_ADVANTAGES)
-    close(returns, TRL_RETURNS)
+    assert_close(whiten(advantages, mask), TRL_ADVANTAGES)
+    assert_close(returns, TRL_RETURNS)
 
 
 def test_losses_are_those_of_trl() -> None:
@@ -180,10 +180,10 @@ def test_losses_are_those_of_trl() -> None:
     old = tensor([[-1.0, -0.5, -2.0, 0.0], [-0.3, -1.2, -0.7, -2.2]])[mask]
     new = tensor([[-0.6, -0.45, -2.5, 0.0], [-0.8, -1.1, -0.72, -1.0]])[mask]
     losses, clipped = policy_loss(new, old, tensor(TRL_ADVANTAGES)[mask], 0.2)
-    close(losses.mean(), TRL_POLICY_LOSS)
-    close(clipped.float().mean(), TRL_CLIP_SHARE)
+    assert_close(losses.mean(), TRL_POLICY_LOSS)
+    assert_close(clipped.float().mean(), TRL_CLIP_SHARE)
     values = tensor([[0.6, -0.3, 0.75, 0.0], [0.1, 0.0, -0.3, 0.9]])[mask]
-    close(value_loss(values, tensor(VALUES)[mask], tensor(TRL_RETURNS)[mask], 0.2).mean(), TRL_VALUE_LOSS)
+    assert_close(value_loss(values, tensor(VALUES)[mask], tensor(TRL_RETURNS)[mask], 0.2).mean(), TRL_VALUE_LOSS)
 
 
 def test_log_probs_are_those_of_each_sequence_alone(inputs: Path) -> None:
@@ -197,7 +197,7 @@ def test_log_probs_are_those_of_each_sequence_alone(inputs: Path) -> None:
             logits = model(input_ids=tokens_T[None, :length]).logits[0, :-1] / 0.7
             chosen = logits.log_softmax(-1).gather(-1, tokens_T[1:length, None])[:, 0]
             expected.append(chosen[mask_T[1:length]])
-    close(log_probs_N, torch.cat(expected), rtol=1e-4, atol=1e-4)
+    assert_close(log_probs_N, torch.cat(expected), rtol=1e-4, atol=1e-4)
 
 
 def test_a_value_is_that_of_the_state_before_its_token(inputs: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_value_is_that_of_the_state_before_its_token(inputs: Path) -> None:
     with torch.no_grad():
         values_N = response_values(critic, batch)
         before = critic(input_ids=batch.tokens_BT[:, :3]).logits[0, -1, 0]
-    close(values_N[0], before, rtol=1e-5, atol=1e-5)
+    assert_close(values_N[0], before, rtol=1e-5, atol=1e-5)
 
 
 def test_a_new_value_head_follows_from_the_seed(inputs: Path) -> None:
@@ -248,7 +248,7 @@ def test_micro_batches_add_up_to_the_same_gradient(inputs: Path, micro_batch: in
         moved = 0.0
         start = load_policy(inputs / "base", "cpu").state_dict()
         for name, weights in one.model.state_dict().items():
-            close(weights, other.model.state_dict()[name], rtol=1e-4, atol=1e-5)
+            assert_close(weights, other.model.state_dict()[name], rtol=1e-4, atol=1e-5)
             moved += float((weights - start[name]).abs().sum()) if name in start else 0.0
         assert moved > 0.01
 
