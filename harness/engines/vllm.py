@@ -140,12 +140,17 @@ class VllmEngine:
         """
         if self._replicas:
             return
-        self._ends = read_checkpoint(self._renderer, self.spec.dtype)
         arguments = llm_arguments(self._recipe, self.spec)
         for variables in process_variables(self._recipe, self.spec):
             self._replicas.append(Replica(self._recipe.source, arguments, variables))
-        for replica in self._replicas:
-            replica.receive()
+        try:
+            # Meanwhile the processes start; what is wrong with a checkpoint is said here, in better words than vLLM's.
+            self._ends = read_checkpoint(self._renderer, self.spec.dtype)
+            for replica in self._replicas:
+                replica.receive()
+        except BaseException:
+            self.close()
+            raise
         self._loaded = self._replicas[0].loaded or {}
         self._capacity = BACKLOG * self._loaded["max_batch_size"]
 

@@ -172,8 +172,10 @@ class Model:
         return result
 
     def close(self) -> None:
-        """End vLLM's own processes."""
-        self._engine.engine_core.shutdown()
+        """End vLLM's own processes; where it has none, the end of this one is enough, and takes 2 seconds less."""
+        is_alone = os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0"
+        if not is_alone or self._engine.vllm_config.parallel_config.world_size > 1:
+            self._engine.engine_core.shutdown()
 
 
 def weigh(job: Job, logprobs: list[dict[int, Any] | None]) -> tuple[float, bool]:

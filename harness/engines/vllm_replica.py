@@ -93,7 +93,9 @@ class Replica:
         return message
 
     def close(self, failed: bool = False) -> None:
-        """End the process and all that it started; returns when they are gone."""
+        """End the process and all that it started; returns when they are gone. The log of one that failed stays."""
+        if self.connection.closed:
+            return
         self.connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             # While it loads it hears nothing.

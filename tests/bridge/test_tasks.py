@@ -307,6 +307,13 @@ def test_rows_that_cannot_be_had_are_one_line(tmp_path):
         load(tmp_path, "capitals")
 
 
+def test_task_file_that_is_no_yaml_is_named_instead_of_called_unknown(tmp_path):
+    """lm-eval skips such a file without a word, and its task would be unknown."""
+    (tmp_path / "sums.yaml").write_text("task: sums\ndoc_to_text: 'open\n")
+    with pytest.raises(DataError, match=r"no task named sums was found, and .*sums\.yaml is no YAML: .*line 2"):
+        load_lm_eval_tasks(["lm_eval:sums"], LmEvalConfig(include_path=str(tmp_path)))
+
+
 def test_include_path_must_be_a_folder(tmp_path):
     """A misspelt folder is not taken for an empty one."""
     with pytest.raises(UsageError, match="gone is not a folder"):

@@ -449,8 +449,8 @@ def test_damaged_weights_are_an_error(tmp_path):
     broken = make_vllm(tmp_path)
     with pytest.raises(EngineError, match=r"while loading .* not finite") as raised:
         collect(broken, [make_request("the sum", Sampling(max_tokens=2))])
-    take_log(raised.value)
     broken.close()
+    assert "vllm" in take_log(raised.value), "closing the engine keeps the log that the error names"
 
 
 def test_the_command_line_gives_the_generations_of_engine_hf(tmp_path, run_harness):
