@@ -205,16 +205,26 @@ def read_template(folder: Path, chat_template: Path | None = None) -> str | None
     return json.dumps(template, sort_keys=True)
 
 
+def read_training(folder: Path) -> dict[str, Any] | None:
+    """Return what the checkpoint's training.json holds, or None if it has none.
+
+    Raises:
+        CheckpointError: if it is there and cannot be read.
+    """
+    path = folder / "training.json"
+    return _read_json(path) if path.is_file() else None
+
+
 def read_training_cost(folder: Path) -> TrainingCost | None:
     """Return what the checkpoint's training.json says of its training (`trained_on`, `cost`), or None if it has none.
 
     Raises:
         CheckpointError: if training.json is there and cannot be read.
     """
-    path = folder / "training.json"
-    if not path.is_file():
+    ledger = read_training(folder)
+    if ledger is None:
         return None
-    ledger = _read_json(path)
+    path = folder / "training.json"
     cost = ledger.get("cost") or {}
     if not isinstance(cost, dict):
         raise CheckpointError(f"{path}: cost is not a table")
@@ -273,7 +283,7 @@ class _HashCache:
         if self._path.is_file():
             try:
                 self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-            except (OSError, msgspec.MsgspecError):
+            except (OSError, ValueError, RecursionError):
                 self._known = {}  # a damaged cache costs time, never a wrong hash
 
     def sha256(self, path: Path) -> str:

@@ -58,3 +58,7 @@ class ScorerError(HarnessError):
 
 class TrainingError(HarnessError):
     """A training run that cannot start or has to stop; what was saved before stays."""
+
+
+class BudgetError(HarnessError):
+    """More calls of a judge than were allowed; verdicts that were given before stay."""

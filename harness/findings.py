@@ -77,6 +77,22 @@ class Coverage(Record, frozen=True):
     """Why there is no coverage; None where there is."""
 
 
+class LengthEffect(Record, frozen=True):
+    """The difference of two win rates against one baseline as a sum: controlled + length_effect = raw, exactly."""
+
+    raw: Estimate
+    """Candidate's win rate minus the base's."""
+    controlled: Estimate
+    """The same of length-controlled win rates (harness.stats.length_control)."""
+    length_effect: Estimate
+    """What the lengths of the answers add to the difference."""
+    base_length: float
+    """Mean characters of an answer, as it was judged."""
+    candidate_length: float
+    baseline_length: float
+    """Of the answers that both sides are compared with."""
+
+
 class TaskComparison(Record, frozen=True):
     """Candidate against base on one task, paired by example."""
 
@@ -102,6 +118,8 @@ class TaskComparison(Record, frozen=True):
     num_lost: int
     decomposition: Decomposition
     coverage: Coverage
+    length_effect: LengthEffect | None = None
+    """Of judged win rates; None for every other task."""
 
 
 class AverageComparison(Record, frozen=True):

@@ -1,12 +1,13 @@
 """The only three interfaces: Engine, Scorer, Task. Anything with these attributes will do; nothing is registered."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from harness.schema import (
     Choice,
     EngineSpec,
+    Estimate,
     Example,
     Generation,
     LoadedData,
@@ -16,6 +17,9 @@ from harness.schema import (
     Score,
     ScorerOptions,
 )
+
+Earlier = Sequence[tuple[str, str]]
+"""Earlier turns of a conversation, first turn first: (question as the data set states it, what was answered)."""
 
 
 class Engine(Protocol):
@@ -58,6 +62,32 @@ class Scorer(Protocol):
         """Stop worker processes."""
 
 
+@runtime_checkable
+class BatchScorer(Scorer, Protocol):
+    """A scorer that judges all of a task's generations together, once the engine that made them is closed: a judge.
+
+    `score` is not called on it.
+    """
+
+    def score_all(self, items: Iterable[tuple[Example, Generation]]) -> Iterator[Score]:
+        """Yield one score per generation, in any order, each as soon as it is certain.
+
+        Generations that ended in error are not among the items. A judge that gives no verdict on one of them makes its
+        score an `error`; an exception means that the judge as a whole is dead.
+        """
+
+    def metrics(self, examples: Sequence[Example], scores: Sequence[Score]) -> dict[str, Estimate]:
+        """Return further metrics of the task that are no means of single scores, by name.
+
+        Args:
+            examples: all of the task's, as planned.
+            scores: those that did not end in error.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the run's record says of the judge; nothing if none was asked."""
+
+
 class Task(Protocol):
     """Data set + prompt + scorer + metric, versioned."""
 
@@ -92,10 +122,13 @@ class Task(Protocol):
             DataError: if the rows cannot be had or read.
         """
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
+    def follows(self, example: Example) -> str | None:
+        """Return the example_id of the turn that this one goes on from, an earlier row; None for a first turn."""
+
+    def messages(self, example: Example, earlier: Earlier = ()) -> tuple[Message, ...]:
         """Return the conversation that asks the example of a chat model."""
 
-    def plain_prompt(self, example: Example, prompting: str) -> str:
+    def plain_prompt(self, example: Example, prompting: str, earlier: Earlier = ()) -> str:
         """Return the plain text that asks the example of a base model, in one of the plain styles."""
 
     def choices(self, example: Example, prompting: str) -> tuple[Choice, ...]:

@@ -201,7 +201,18 @@ def _side_by_side(repeats: Sequence[TaskVerdicts]) -> TaskVerdicts:
         truncated=join(lambda verdicts: verdicts.truncated),
         finish_known=join(lambda verdicts: verdicts.finish_known),
         num_tokens=join(lambda verdicts: verdicts.num_tokens),
+        measures=_join_measures(repeats),
     )
+
+
+def _join_measures(repeats: Sequence[TaskVerdicts]) -> dict[str, Floats]:
+    """Return the measures of any repeat, nan where another has none of that name."""
+    names = dict.fromkeys(name for verdicts in repeats for name in verdicts.measures)
+    unknown = [np.full(verdicts.values.shape, np.nan) for verdicts in repeats]
+    return {
+        name: np.concatenate([each.measures.get(name, nan) for each, nan in zip(repeats, unknown, strict=True)], axis=1)
+        for name in names
+    }
 
 
 def check_comparable(

@@ -1,7 +1,7 @@
 """Tasks × examples × generations → ordered requests, each with its own seed. The plan fixes every denominator."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,8 +9,11 @@ import msgspec
 import numpy as np
 
 from harness.errors import DataError, StoreError
-from harness.interfaces import Scorer, Task
-from harness.schema import STYLES, Example, LoadedData, Request, RequestKey, RunSpec, Sampling, TaskRef
+from harness.interfaces import Earlier, Scorer, Task
+from harness.schema import STYLES, Example, LoadedData, Message, Request, RequestKey, RunSpec, Sampling, TaskRef
+
+ANSWER_TO_COME = "…"
+"""Stands for an earlier turn's answer where a plan is shown before anything was answered."""
 
 
 class Marks:
@@ -76,6 +79,16 @@ class PlannedTask:
         """Position of each example by its id."""
         return {example.example_id: row for row, example in enumerate(self.examples)}
 
+    @cached_property
+    def earlier(self) -> dict[str, tuple[str, ...]]:
+        """example_ids of the turns before an example's own, first turn first; first turns are not among the keys."""
+        earlier: dict[str, tuple[str, ...]] = {}
+        for row, example in enumerate(self.examples):
+            if (followed := self.task.follows(example)) is not None:
+                assert self.rows.get(followed, -1) < row, f"{example.example_id} stands before {followed}"
+                earlier[example.example_id] = (*earlier.get(followed, ()), followed)
+        return earlier
+
     @property
     def num_requests(self) -> int:
         """Number of generations the plan asks for."""
@@ -109,24 +122,58 @@ def pin_task(
     return PlannedTask(task=task, ref=ref, examples=examples, scorer=scorer)
 
 
-def plan_requests(planned: Sequence[PlannedTask], prompting: str) -> Iterator[Request]:
-    """Yield every request of a run in plan order: task by task, example by example, index by index."""
+def plan_requests(
+    planned: Sequence[PlannedTask], prompting: str, answers: Mapping[RequestKey, str] | None = None
+) -> Iterator[Request]:
+    """Yield every request of a run in plan order: task by task, example by example, index by index.
+
+    Args:
+        planned: the tasks.
+        prompting: how they are put; where text is imported, requests ask nothing.
+        answers: what earlier turns of conversations were answered. A turn is left out if an answer before it is not
+            among them. None plans every turn, with a place-holder for answers that are yet to come.
+    """
+    is_asked = prompting in STYLES
     for item in planned:
         for example in item.examples:
-            messages = item.task.messages(example) if prompting == "chat" else None
-            prompt = item.task.plain_prompt(example, prompting) if is_plain_text(prompting) else None
-            choices = item.task.choices(example, prompting) if prompting in STYLES else ()
+            choices = item.task.choices(example, prompting) if is_asked else ()
+            messages, prompt = None, None
             for index in range(item.ref.sampling.num_generations):
                 key = RequestKey(task=item.ref.name, example_id=example.example_id, index=index)
-                seed = request_seed(item.ref.sampling.seed, key)
+                if is_asked and (index == 0 or example.example_id in item.earlier):
+                    earlier = find_earlier(item, key, answers)
+                    if earlier is None:
+                        continue
+                    messages, prompt = _put(item.task, example, prompting, earlier)
                 yield Request(
                     key=key,
                     messages=messages,
                     prompt=prompt,
                     sampling=item.ref.sampling,
-                    seed=seed,
+                    seed=request_seed(item.ref.sampling.seed, key),
                     choices=choices,
                 )
+
+
+def _put(
+    task: Task, example: Example, prompting: str, earlier: Earlier
+) -> tuple[tuple[Message, ...] | None, str | None]:
+    """Return messages, or plain text."""
+    if is_plain_text(prompting):
+        return None, task.plain_prompt(example, prompting, earlier)
+    return task.messages(example, earlier), None
+
+
+def find_earlier(item: PlannedTask, key: RequestKey, answers: Mapping[RequestKey, str] | None) -> Earlier | None:
+    """Return the turns before a request's own as they went; None if one of them has no answer."""
+    earlier = []
+    for example_id in item.earlier.get(key.example_id, ()):
+        before = RequestKey(task=key.task, example_id=example_id, index=key.index)
+        answer = ANSWER_TO_COME if answers is None else answers.get(before)
+        if answer is None:
+            return None
+        earlier.append((item.examples[item.rows[example_id]].input, answer))
+    return earlier
 
 
 def is_plain_text(prompting: str) -> bool:

@@ -23,6 +23,15 @@ STYLES: tuple[Style, ...] = get_args(Style)
 Verdict = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A number in [0, 1]; a stored one outside is refused on reading."""
 
+OWN_UNIT: dict[str, str] = {
+    "rating": "of 10",
+    "rating_1": "of 10",
+    "rating_2": "of 10",
+    "length": "characters",
+    "baseline_length": "characters",
+}
+"""Further metrics that are no shares, with their unit: they are shown as they are, not in points."""
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -161,7 +170,7 @@ class Generation(Record, frozen=True, omit_defaults=True):
     """Of the request's choices, in their order."""
 
 
-class Score(Record, frozen=True):
+class Score(Record, frozen=True, omit_defaults=True):
     """A scorer's verdict on one generation."""
 
     key: RequestKey
@@ -176,6 +185,8 @@ class Score(Record, frozen=True):
     """Further verdicts by metric name, one per unit (IFEval: one per instruction)."""
     detail: str | None = None
     """One line for a human: why this value."""
+    measures: dict[str, float] = msgspec.field(default_factory=dict)
+    """Numbers that are no verdicts and that a metric needs: of judged answers, lengths in characters and the like."""
 
 
 class Estimate(Record, frozen=True):

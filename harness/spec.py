@@ -1,24 +1,18 @@
-"""From what a user writes (TOML, flags, `--set`) to one frozen EvalConfig, and the canonical hash that names a run.
+"""The settings of an evaluation, an engine, a judge and a gate as records, and the canonical hash that names a run.
 
-It does not touch weights or data: those are pinned by harness.checkpoint and harness.plan.
+What a user writes becomes these records in harness.reading; weights and data are pinned by harness.checkpoint and
+harness.plan.
 """
 
 import difflib
 import hashlib
 import json
-import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness.errors import SpecError
-from harness.schema import Positive, Record, RunSpec, Sampling
-
-T = TypeVar("T")
+from harness.schema import Positive, Record, RunSpec
 
 
 class SamplingConfig(Record, frozen=True):
@@ -68,6 +62,8 @@ class EngineConfig(Record, frozen=True):
     """How often a request is sent again before it ends in an error."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key; the key itself is never written anywhere."""
+    top_logprobs: Positive = 20
+    """Tokens whose likelihoods a server lists where words are weighed: OpenAI's most is 20, vLLM's --max-logprobs."""
     inner: Literal["hf", "vllm", "openai"] = "hf"
     """The engine that each Ray actor runs."""
     num_replicas: Positive | None = None
@@ -82,7 +78,7 @@ _HF_SETTINGS = frozenset({"dtype", "device", "max_batch_tokens", "max_batch_size
 _VLLM_SETTINGS = frozenset(
     {"dtype", "device", "max_batch_size", "tensor_parallel", "data_parallel", "max_model_len", "gpu_memory", "args"}
 )
-_OPENAI_SETTINGS = frozenset({"base_url", "model", "concurrency", "timeout", "retries", "api_key_env"})
+_OPENAI_SETTINGS = frozenset({"base_url", "model", "concurrency", "timeout", "retries", "api_key_env", "top_logprobs"})
 _RAY_SETTINGS = frozenset({"inner", "num_replicas", "gpus_per_replica", "ray_address"})
 ENGINE_SETTINGS: dict[str, frozenset[str]] = {
     "hf": _HF_SETTINGS,
@@ -114,6 +110,42 @@ class LmEvalConfig(Record, frozen=True):
     """Task or group name to the suite that its scores are averaged in; without an entry it is `other`."""
 
 
+class JudgeConfig(Record, frozen=True):
+    """Who judges conversation, and how; a TOML file of these fields is what `--judge FILE` takes (docs/chat.md)."""
+
+    ckpt: str
+    """Shipped name (lab/reward), folder or hub id[@revision] of a language model or of a reward model (a sequence
+    classifier); with engine openai the name that the server has for it."""
+    label: str | None = None
+    """Name in tables; None derives it from ckpt."""
+    engine: EngineConfig = EngineConfig()
+    template: str | None = None
+    """`pair`, the one that comes with the harness, or a template file, instead of each task's own."""
+    read: Literal["auto", "logprobs", "text"] = "auto"
+    """How a verdict is read: from the likelihoods of its words, or from what the judge writes. `auto` is logprobs where
+    the template has such words and the engine can weigh them."""
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_tokens: Positive | None = None
+    """Of a verdict in writing; None takes the template's."""
+    seed: int = 0
+    enable_thinking: bool | None = None
+    swap: bool = True
+    """Ask about each pair in both orders; False draws one order per pair by its hash."""
+    attempts: Positive = 3
+    """How often a judge is asked that writes no verdict."""
+    strip: tuple[str, ...] = ("think",)
+    """Tags of reasoning that answers are judged without, <think>…</think>; none leaves answers as they are."""
+    family: tuple[str, ...] = ()
+    """Beginnings of names of reward models that are the judge's kin, beside those that are plainly so."""
+    verdicts: str = "verdicts"
+    """Folder of the verdict store."""
+    max_calls: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Most calls of the judge that one command may make; None asks a person, and refuses where none is there."""
+    price_in: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Of a million prompt tokens, in any currency; for the estimate before the start."""
+    price_out: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class EvalConfig(Record, frozen=True):
     """Everything `harness eval` can be told; a TOML file of these fields is the same as the flags."""
 
@@ -142,6 +174,8 @@ class EvalConfig(Record, frozen=True):
     hub_dir: str | None = None
     """Local mirror of hub data sets (folder/org/name), read instead of the hub."""
     lm_eval: LmEvalConfig = LmEvalConfig()
+    judge: JudgeConfig | Literal["later"] | None = None
+    """Judges the answers of judged tasks; `later` stores them unjudged, for `harness score RUN --judge FILE`."""
     accept_data: dict[str, str] = msgspec.field(default_factory=dict)
     """Task name to data hash: explicit consent to rows that differ from the registered ones."""
     sandbox: Literal["bubblewrap", "process"] = "bubblewrap"
@@ -207,154 +241,3 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     close = close or [name for name in names if len(given) >= 3 and name.startswith(given)]
     return f" (did you mean {close[0]}?)" if close else ""
-
-
-def parse_record(data: Mapping[str, Any], kind: type[T], source: str) -> T:
-    """Build a record from plain data, naming the first field that does not fit.
-
-    Raises:
-        SpecError: if a key is unknown (with a suggestion), missing, or of the wrong type.
-    """
-    _reject_unknown_keys(data, kind, source)
-    try:
-        return msgspec.convert(dict(data), kind)
-    except msgspec.ValidationError as error:
-        raise SpecError(f"{source}: {error}{_list_words(str(error), kind)}") from error
-
-
-def _list_words(message: str, kind: Any) -> str:
-    """Return `; expected one of …` where a message of msgspec complains of a word and does not say which are known."""
-    found = re.fullmatch(r"Invalid enum value .* - at `\$\.(.+)`", message)
-    for name in re.findall(r"\[|[^.\[\]\d][^.\[\]]*", found[1]) if found else ():
-        if name == "[":  # into the elements of a list
-            kind = get_args(kind)[0]
-            continue
-        records = [option for option in (kind, *get_args(kind)) if hasattr(option, "__struct_fields__")]
-        kind = {field.name: field.type for field in msgspec.structs.fields(records[0])}[name]
-    words = [word for option in (kind, *get_args(kind)) if get_origin(option) is Literal for word in get_args(option)]
-    return f"; expected one of {', '.join(map(str, words))}" if words else ""
-
-
-def _reject_unknown_keys(value: Any, kind: Any, source: str, place: str = "") -> None:
-    """Look through tables, optional tables and arrays of tables."""
-    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-        for key, item in value.items():
-            name = f"{place}.{key}".removeprefix(".")
-            if key not in fields:
-                hint = did_you_mean(key, fields) or f"; known: {', '.join(fields)}"
-                raise SpecError(f"{source}: unknown setting {name}{hint}")
-            _reject_unknown_keys(item, fields[key], source, name)
-    elif isinstance(value, list | tuple) and get_origin(kind) is tuple:
-        for number, item in enumerate(value):
-            _reject_unknown_keys(item, get_args(kind)[0], source, f"{place}[{number}]")
-    elif get_origin(kind) in (Union, UnionType):
-        for option in get_args(kind):
-            _reject_unknown_keys(value, option, source, place)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file.
-
-    Raises:
-        SpecError: if the file is missing or not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is not TOML: {error}") from error
-
-
-def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Turn `--set a.b=value` flags into nested tables; the value is read as TOML, or as a string if it is not TOML.
-
-    Raises:
-        SpecError: if an assignment has no `=` or assigns to both a table and a value.
-    """
-    tables: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
-            raise SpecError(f"--set {assignment}: expected NAME=VALUE, for example --set sampling.temperature=0.7")
-        *parents, leaf = path.strip().split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
-                raise SpecError(f"--set {assignment}: {parent} already has a value of its own")
-        table[leaf] = _toml_value(text.strip())
-    return tables
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def merge_tables(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return base with update laid over it, table by table."""
-    merged = dict(base)
-    for key, value in update.items():
-        old = merged.get(key)
-        merged[key] = merge_tables(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def resolve_sampling(preset: Sampling, overrides: SamplingConfig) -> Sampling:
-    """Return the preset with the overrides applied, checked for range.
-
-    Raises:
-        SpecError: if a value is out of range, or several greedy generations are asked for.
-    """
-    changes = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}
-    sampling = msgspec.structs.replace(preset, **changes)
-    checks = (
-        (0 <= sampling.temperature <= 100, "temperature", "from 0 (greedy) to 100"),
-        (0 < sampling.top_p <= 1, "top_p", "above 0 and at most 1"),
-        (0 <= sampling.top_k <= 10**7, "top_k", "from 0 (all tokens) to ten million"),
-        (1 <= sampling.max_tokens <= 10**7, "max_tokens", "from 1 to ten million"),
-        (1 <= sampling.num_generations <= 10**5, "num_generations", "from 1 to 100,000"),
-        (0.01 <= sampling.repetition_penalty <= 100, "repetition_penalty", "from 0.01 to 100"),
-    )
-    for fits, name, expected in checks:
-        if not fits:
-            raise SpecError(f"sampling.{name} is {getattr(sampling, name)}, expected {expected}")
-    if sampling.temperature == 0 and sampling.num_generations > 1:
-        raise SpecError(
-            f"num_generations is {sampling.num_generations} at temperature 0: greedy completions are all the same; "
-            "set sampling.temperature, or num_generations to 1"
-        )
-    return sampling
-
-
-def parse_policy(data: Mapping[str, Any], source: str) -> GatePolicy:
-    """Build a gate policy from plain data, checked for range; `source` is named in errors.
-
-    Raises:
-        SpecError: if a key is unknown, of the wrong type, or out of range.
-    """
-    policy = parse_record(data, GatePolicy, source)
-    margins = {"margin": policy.margin, **{f"margins.{name}": margin for name, margin in policy.margins.items()}}
-    for name, margin in margins.items():
-        if not 0 < margin < 100:
-            raise SpecError(
-                f"{source}: {name} is {margin:g}, expected points above 0 and below 100; at 0 no number of examples "
-                "lets an unchanged checkpoint pass"
-            )
-    checks = (
-        (0 < policy.level < 0.5, "level", "the chance of a false alarm, above 0 and below 0.5, such as 0.05"),
-        (len(policy.gate_on) > 0, "gate_on", 'at least one of "tasks" and "domains"'),
-        (0 <= policy.max_truncated_increase <= 100, "max_truncated_increase", "points from 0 to 100"),
-        (0 <= policy.max_no_answer_increase <= 100, "max_no_answer_increase", "points from 0 to 100"),
-        (1 <= policy.max_length_ratio <= 10**6, "max_length_ratio", "from 1 to a million"),
-        (0 <= policy.max_error_share < 1, "max_error_share", "a share from 0 to below 1"),
-        (0 <= policy.max_examples_listed <= 10**5, "max_examples_listed", "from 0 to 100,000"),
-    )
-    for fits, name, expected in checks:
-        if not fits:
-            raise SpecError(f"{source}: {name} is {getattr(policy, name)}, expected {expected}")
-    return policy

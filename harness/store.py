@@ -19,6 +19,8 @@ from harness.spec import spec_id
 
 R = TypeVar("R", bound=msgspec.Struct)
 _CANNOT_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What bytes that are no record raise: text that is not UTF-8 and endless nesting raise Python's own errors."""
 FSYNC_SECONDS = 2.0
 """A power cut loses at most this much; a killed process loses nothing that was appended."""
 
@@ -62,10 +64,10 @@ class RunStore:
             write_atomically(path, encode_pretty(self.spec))
 
     def keep_examples(self, examples: Iterable[Example]) -> None:
-        """Write what was asked, once: ids, clusters, inputs and targets, without the scorers' test data."""
+        """Write what was asked, once: ids, clusters, inputs, targets, the turn before; not the scorers' test data."""
         path = self.path / "examples.jsonl"
         if not path.exists():
-            bare = (msgspec.structs.replace(example, metadata={}) for example in examples)
+            bare = (msgspec.structs.replace(example, metadata=_turn_before(example)) for example in examples)
             write_atomically(path, b"".join(msgspec.json.encode(example) + b"\n" for example in bare))
 
     def keep_elicitation(self, record: Elicitation) -> None:
@@ -186,13 +188,25 @@ class JsonLines(Generic[R]):
             os.close(self._file)
 
 
+def _turn_before(example: Example) -> dict[str, Any]:
+    """Return which example a later turn of a conversation goes on from: who reads the answers needs all of it."""
+    return {name: value for name, value in example.metadata.items() if name == "follows"}
+
+
 def run_path(root: Path, spec: RunSpec) -> Path:
     """Return where a run lives: root/label/spec_id."""
     return root / spec.checkpoint.label / spec_id(spec)
 
 
-def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
+def read_lines(
+    path: Path, kind: type[R], advice: str = "restore the file, or measure again with --fresh"
+) -> Iterator[R]:
     """Yield the records of a JSON-lines file, one at a time; a torn last line is left out.
+
+    Args:
+        path: the file.
+        kind: of its records.
+        advice: what to do about a line that cannot be read.
 
     Raises:
         StoreError: if a whole line is not such a record, naming the line.
@@ -208,10 +222,8 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
                 return
             try:
                 yield _decode_line(line, decoder, kind)
-            except msgspec.MsgspecError as error:
-                raise StoreError(
-                    f"{path} line {number} cannot be read ({error}); restore the file, or measure again with --fresh"
-                ) from error
+            except _UNREADABLE as error:
+                raise StoreError(f"{path} line {number} cannot be read ({error}); {advice}") from error
 
 
 def _decode_line(line: bytes, decoder: msgspec.json.Decoder[R], kind: type[R]) -> R:
@@ -231,7 +243,7 @@ def read_json(path: Path, kind: type[R]) -> R:
         return msgspec.convert(_restore_nan(msgspec.json.decode(path.read_bytes()), inspect.type_info(kind)), kind)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or measure again with --fresh") from error
 
 

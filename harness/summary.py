@@ -1,4 +1,7 @@
-"""From a run's generations and scores to one TaskSummary per task. Reads each file once; keeps sums, not texts."""
+"""From a run's generations and scores to one TaskSummary per task. Reads each file once; keeps sums, not texts.
+
+Of judged tasks it keeps the scores: their metrics are no means.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from harness.errors import StoreError
+from harness.interfaces import BatchScorer
 from harness.plan import Marks, PlannedTask, describe_key
 from harness.schema import Estimate, Generation, Score, TaskSummary
 from harness.stats.estimate import Floats, cluster_numbers, estimate_mean
@@ -42,6 +46,7 @@ class _Tally:
 
     def __init__(self, item: PlannedTask) -> None:
         self._rows = item.rows
+        self.judged: list[Score] | None = [] if isinstance(item.scorer, BatchScorer) else None
         self.verdicts: dict[str, tuple[Floats, Floats]] = {}
         self.outcomes: Counter[str] = Counter()
         self.finishes: Counter[str] = Counter()
@@ -59,6 +64,8 @@ class _Tally:
         self.outcomes[score.outcome] += 1
         if score.outcome == "error":
             return  # not a verdict: the run is incomplete and says so, the estimate is over the others
+        if self.judged is not None:
+            self.judged.append(score)
         row = self._rows[score.key.example_id]
         self._add_verdicts(PRIMARY, row, (score.value,))
         for name, units in score.parts.items():
@@ -83,7 +90,7 @@ def _summarise_task(item: PlannedTask, tally: _Tally, level: float) -> TaskSumma
         suite=ref.suite,
         metric=item.task.metric if k == 1 else f"avg@{k} {item.task.metric}",
         score=estimates.pop(PRIMARY),
-        other_metrics=estimates,
+        other_metrics=estimates | _judge_metrics(item, tally.judged),
         num_examples=len(item.examples),
         num_generations=k,
         num_planned=item.num_requests,
@@ -96,6 +103,14 @@ def _summarise_task(item: PlannedTask, tally: _Tally, level: float) -> TaskSumma
         num_completion_tokens=None if tally.num_without_tokens else tally.num_tokens,
         seconds=tally.seconds,
     )
+
+
+def _judge_metrics(item: PlannedTask, scores: list[Score] | None) -> dict[str, Estimate]:
+    """Return what a judge's verdicts come to beside their mean; nothing where no judge scored."""
+    if scores is None:
+        return {}
+    assert isinstance(item.scorer, BatchScorer), "scores are kept for judges alone"
+    return item.scorer.metrics(item.examples, scores)
 
 
 def _estimate(item: PlannedTask, sums: Floats, counts: Floats, level: float) -> Estimate:

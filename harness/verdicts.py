@@ -1,7 +1,7 @@
 """A finished run as arrays: one row an example, one column a generation. Reads what comparing needs, never texts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.errors import StoreError
 from harness.plan import describe_key
-from harness.schema import Example, FinishReason, Outcome, RequestKey, RunRecord, TaskRef, TaskSummary
+from harness.schema import Example, FinishReason, Outcome, RequestKey, RunRecord, TaskRef, TaskSummary, Verdict
 from harness.stats.estimate import Floats
 from harness.store import read_json, read_lines
 
@@ -36,6 +36,8 @@ class TaskVerdicts:
     finish_known: Bools
     num_tokens: Floats
     """Completion tokens; nan where the run does not say."""
+    measures: Mapping[str, Floats] = field(default_factory=dict)
+    """Of judged tasks, Score.measures by name, such as `length`; nan where a score has none. Empty for all others."""
 
     @property
     def means(self) -> Floats:
@@ -55,6 +57,7 @@ class TaskVerdicts:
             truncated=self.truncated[rows],
             finish_known=self.finish_known[rows],
             num_tokens=self.num_tokens[rows],
+            measures={name: numbers[rows] for name, numbers in self.measures.items()},
         )
 
 
@@ -143,8 +146,9 @@ class _Verdict(msgspec.Struct):
     """What comparing needs of a Score."""
 
     key: RequestKey
-    value: float
+    value: Verdict
     outcome: Outcome
+    measures: dict[str, float] = {}
 
 
 class _Table:
@@ -158,6 +162,7 @@ class _Table:
         self.values, self.num_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
         self.answered, self.timeout = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         self.truncated, self.finish_known = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+        self.measures: dict[str, Floats] = {}
         self.scored, self.generated = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
 
     def add_end(self, end: _End) -> None:
@@ -175,6 +180,10 @@ class _Table:
             self.values[place] = verdict.value
         self.answered[place] = verdict.outcome in ("scored", "timeout")
         self.timeout[place] = verdict.outcome == "timeout"
+        for name, number in verdict.measures.items():
+            if name not in self.measures:
+                self.measures[name] = np.full(self.values.shape, np.nan)
+            self.measures[name][place] = number
 
     def finish(self) -> TaskVerdicts:
         for counts, what in ((self.generated, "generations"), (self.scored, "scores")):
@@ -198,6 +207,7 @@ class _Table:
             truncated=self.truncated,
             finish_known=self.finish_known,
             num_tokens=self.num_tokens,
+            measures=self.measures,
         )
 
 

@@ -22,9 +22,12 @@ from harness.engines.recipe import (
 )
 from harness.errors import CheckpointError, SpecError, UsageError
 from harness.interfaces import Engine, Scorer
+from harness.judge_wiring import JudgeMaker
+from harness.judging.budget import Confirm
 from harness.plan import PlannedTask, pin_task
+from harness.reading import resolve_sampling
 from harness.schema import RunSpec, ScorerOptions, Style
-from harness.spec import LM_EVAL_PREFIX, EvalConfig, LmEvalConfig, SamplingConfig, resolve_sampling
+from harness.spec import LM_EVAL_PREFIX, EvalConfig, LmEvalConfig, SamplingConfig
 from tasks.dataset import check_hash
 from tasks.registry import select_tasks
 from tasks.task import BenchmarkTask
@@ -49,6 +52,8 @@ class PreparedRun:
     num_workers: int
     sources: dict[str, str]
     """Where each task's rows came from."""
+    kin: str | None = None
+    """Why the judge of the run's judged tasks is kin of its checkpoint; None if nothing is known that makes it so."""
 
 
 def close_scorers(planned: Sequence[PlannedTask]) -> None:
@@ -57,8 +62,12 @@ def close_scorers(planned: Sequence[PlannedTask]) -> None:
         scorer.close()
 
 
-def prepare_run(config: EvalConfig) -> PreparedRun:
+def prepare_run(config: EvalConfig, confirm: Confirm | None = None) -> PreparedRun:
     """Find the checkpoint and the data, pin both, and check that every scorer can work here.
+
+    Args:
+        config: the run's settings.
+        confirm: asks a person about the cost of judging; None where none is there.
 
     Raises:
         HarnessError: whatever is missing or does not fit, in one line.
@@ -77,7 +86,8 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
             task.with_exemplars(*data_folders(config), config.accept_data) if isinstance(task, BenchmarkTask) else task
             for task in tasks
         )
-    planned, sources = plan_tasks(tasks, config, options, prompting)
+    judges = JudgeMaker(config.judge, data_folders(config)[0], checkpoint.ref, checkpoint.folder, confirm)
+    planned, sources = plan_tasks(tasks, config, options, prompting, judges)
     spec = RunSpec(
         checkpoint=checkpoint.ref,
         tasks=tuple(item.ref for item in planned),
@@ -96,6 +106,7 @@ def prepare_run(config: EvalConfig) -> PreparedRun:
         render=renderer.render if renderer else plain_text,
         num_workers=options.num_workers,
         sources=sources,
+        kin=judges.kin,
     )
 
 
@@ -177,9 +188,20 @@ def resolve_prompting(config: EvalConfig, checkpoint: ResolvedCheckpoint) -> Sty
 
 
 def plan_tasks(
-    tasks: "Sequence[EvalTask]", config: EvalConfig, options: ScorerOptions, prompting: Style
+    tasks: "Sequence[EvalTask]",
+    config: EvalConfig,
+    options: ScorerOptions,
+    prompting: Style,
+    judges: JudgeMaker | None = None,
 ) -> tuple[tuple[PlannedTask, ...], dict[str, str]]:
     """Load, verify and pin each task's rows; tasks with the same scorer and way of continuing share one.
+
+    Args:
+        tasks: in the order of the plan.
+        config: the run's settings.
+        options: how scorers may use this machine.
+        prompting: how tasks are put.
+        judges: makes the scorers of judged tasks; None makes them without knowing whom they judge.
 
     Raises:
         HarnessError: if rows are missing or other than registered, or a scorer cannot work here.
@@ -190,11 +212,13 @@ def plan_tasks(
     scorers: dict[object, Scorer] = {}
     planned, sources = [], {}
     data_dir, hub_dir = data_folders(config)
+    judges = judges or JudgeMaker(config.judge, data_dir)
     for task in tasks:
         continues = options.continuation or task.continues(prompting)
-        identity = (task.scorer_factory, continues)
+        identity = (task.scorer_factory, continues, task.name if task.judging else None)
         if identity not in scorers:
-            scorers[identity] = task.scorer_factory(msgspec.structs.replace(options, continuation=continues))
+            own = msgspec.structs.replace(options, continuation=continues)
+            scorers[identity] = judges.make(task.name, task.judging) if task.judging else task.scorer_factory(own)
             scorers[identity].check()
         data = task.load(data_dir, hub_dir)
         check_hash(task.name, task.data_sha256, data, config.accept_data.get(task.name))

@@ -9,6 +9,7 @@ from reports.tables.claims import claims_table
 from reports.tables.comparison import differences_table, differences_tables, elicited_table
 from reports.tables.contamination import clean_table, contamination_table, labels_table
 from reports.tables.cost import cost_table, ratio_table
+from reports.tables.judged import length_effect_table, ratings_table, win_rates_table
 from reports.tables.length import length_table
 from reports.tables.main import main_table, main_tables_by_domain
 from reports.tables.parts import cells_table, coverage_table, decomposition_table
@@ -37,6 +38,10 @@ def build_sections(findings: StudyFindings) -> tuple[Section, ...]:
         _section(
             "Differences to the base",
             [differences_table(report), elicited_table(report), *differences_tables(report)] if plain else [],
+        ),
+        _section(
+            "Judged conversation",
+            [win_rates_table(findings), ratings_table(findings), *map(length_effect_table, report.comparisons)],
         ),
         _section("Transfer", [matrix_table(report), *map(transfer_table, report.comparisons)] if plain else []),
         _section("What the differences are made of", map(decomposition_table, report.comparisons)),

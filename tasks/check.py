@@ -16,6 +16,8 @@ class TaskCheck:
 
     task: str
     num_examples: int
+    is_judged: bool
+    """A judge decides what an answer scores: of such tasks only the rows are checked."""
     num_gold: int | None
     """References that score 1; None if the data has none."""
     num_near_miss: int | None
@@ -32,9 +34,13 @@ def check_task(task: BenchmarkTask, examples: Sequence[Example], scorer: Scorer,
     found = TaskCheck(
         task=task.name,
         num_examples=len(examples),
+        is_judged=task.judging is not None,
         num_gold=None if task.gold is None else 0,
         num_near_miss=None if task.near_miss is None else 0,
     )
+
+    if found.is_judged:
+        return found
 
     def score(make_text: Callable[[Example], str] | None, example: Example) -> Score | None:
         if make_text is None:

@@ -1,42 +1,60 @@
-"""One loader for every task's rows: embedded in the package, a local folder, or the hub; hashed after normalisation."""
+"""A task's rows, whatever place they are from: completed by rows of other files, normalised, hashed."""
 
-import contextlib
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
 from harness.errors import DataError
-from harness.rows import Row, read_jsonl
+from harness.rows import Row
 from harness.schema import Example, LoadedData
 from harness.spec import content_hash
+from tasks.places import Place, find_rows
 
 ParseRow = Callable[[str, int, Row], Example]
-"""(task name, row number, row) → Example; must give the same example for the local and the hub's row."""
+"""(task name, row number, row) → Example; must give the same example for every place's row."""
+
+_UNFIT = (KeyError, ValueError, TypeError, IndexError)
+"""What reading a row of another shape raises."""
+
+MAX_NAMED = 10
+"""Rows named in an error; the others are counted."""
 
 
-@dataclass(frozen=True)
-class DataSource:
-    """Where a task's rows are, in the order they are looked for, and what they must hash to."""
+@dataclass(frozen=True, kw_only=True)
+class Join(Place):
+    """Rows of another file that complete a task's own: answers to compare with, references."""
+
+    field: str
+    """Field of a task's row that its counterpart, a whole row of this file, is put in; None where it has none."""
+    what: str
+    """What a counterpart is, for people: `answer of gpt-4-0314`."""
+    key: Callable[[int, Row], str]
+    """(row number, row) → what a row and its counterpart share."""
+    is_needed: Callable[[Row], bool] = lambda row: True
+    """Which of the task's rows cannot be without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource(Place):
+    """Where a task's rows are, how they are read, and what they must hash to."""
 
     parse: ParseRow
     sha256: str
-    """Canonical hash of the normalised rows."""
+    """Canonical hash of the normalised rows. Empty where not all of them could be had when the task was written: who
+    has them accepts their hash."""
     num_examples: int
-    embedded: str | None = None
-    """File in tasks/data."""
-    local: str | None = None
-    """File under the data folder."""
-    hub: str | None = None
-    """Hub data set (org/name), parquet or jsonl."""
-    hub_config: str | None = None
-    hub_split: str = "test"
-    evalplus: str | None = None
-    """Release name@version, read through EvalPlus's own loader: the hub copies lack the test inputs."""
+    is_ours: Callable[[Row], bool] = lambda row: True
+    """Which rows of the file are the task's."""
+    joins: tuple[Join, ...] = ()
+    unfold: Callable[[Row], Iterable[Row]] = lambda row: (row,)
+    """A row, completed → the rows to be parsed: one per turn of a conversation."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every file that it takes."""
+        return (self, *self.joins)
 
 
 @dataclass(frozen=True)
@@ -65,19 +83,44 @@ def load_shots(task: str, shots: Shots, data_dir: Path | None, hub_dir: Path | N
 
 
 def load_rows(task: str, source: DataSource, data_dir: Path | None, hub_dir: Path | None) -> LoadedData:
-    """Read a task's rows from the first place that has them, and normalise them.
+    """Read a task's rows from the first place that has them, complete and normalise them.
 
     Raises:
-        DataError: if no place has them, or a row does not have the expected fields.
+        DataError: if no place has them, a row does not have the expected fields, or lacks its counterpart.
     """
-    rows, where = find_rows(task, source, data_dir, hub_dir)
-    examples = []
+    found, where = find_rows(task, source, data_dir, hub_dir)
+    rows = [row for row in found if source.is_ours(row)]
+    for join in source.joins:
+        rows = _join(task, rows, join, data_dir, hub_dir)
+    examples: list[Example] = []
     for number, row in enumerate(rows):
         try:
-            examples.append(source.parse(task, number, row))
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+            examples.extend(source.parse(task, number, each) for each in source.unfold(row))
+        except _UNFIT as error:
             raise DataError(f"{task}: row {number} of {where} does not fit: {type(error).__name__} {error}") from error
     return LoadedData(examples=tuple(examples), sha256=hash_examples(examples), source=where)
+
+
+def _join(task: str, rows: Sequence[Row], join: Join, data_dir: Path | None, hub_dir: Path | None) -> list[Row]:
+    """Return the rows, each with its counterpart."""
+    try:
+        others, where = find_rows(task, join, data_dir, hub_dir)
+    except DataError as error:
+        reason = str(error).removeprefix(f"{task}: ")
+        raise DataError(f"{task}: {len(rows)} rows need the {join.what}: {reason}") from error
+    try:
+        counterparts = {join.key(number, other): other for number, other in enumerate(others)}
+        keys = [join.key(number, row) for number, row in enumerate(rows)]
+    except _UNFIT as error:
+        raise DataError(f"{task}: rows of {where} do not fit: {type(error).__name__} {error}") from error
+    missing = [key for key, row in zip(keys, rows, strict=True) if key not in counterparts and join.is_needed(row)]
+    if missing:
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+        raise DataError(
+            f"{task}: {len(missing)} of {len(rows)} rows have no {join.what} in {where}: "
+            f"{', '.join(missing[:MAX_NAMED])}{more}; a whole file is at {join.origin}"
+        )
+    return [{**row, join.field: counterparts.get(key)} for key, row in zip(keys, rows, strict=True)]
 
 
 def hash_examples(examples: Sequence[Example]) -> str:
@@ -89,70 +132,17 @@ def check_hash(task: str, expected: str, data: LoadedData, accepted: str | None)
     """Compare the rows with the registered hash, or with the one the user explicitly accepted.
 
     Raises:
-        DataError: if they differ, saying what was expected and how to accept.
+        DataError: if they differ, or none is registered, saying what was expected and how to accept.
     """
     if data.sha256 == (accepted or expected):
         return
+    told = f"{task}: the {len(data.examples)} rows of {data.source} hash to {data.sha256[:16]}"
+    if not accepted and not expected:
+        raise DataError(
+            f"{told}, and no hash is registered to compare it with (docs/data.md); if you trust these rows, pass "
+            f"--accept-data {task}={data.sha256}"
+        )
     raise DataError(
-        f"{task}: the {len(data.examples)} rows of {data.source} hash to {data.sha256[:16]}, expected "
-        f"{(accepted or expected)[:16]}: these are other rows than the registered ones; if you mean them, pass "
-        f"--accept-data {task}={data.sha256}"
+        f"{told}, expected {(accepted or expected)[:16]}: these are other rows than the registered ones; if you mean "
+        f"them, pass --accept-data {task}={data.sha256}"
     )
-
-
-def find_rows(task: str, source: DataSource, data_dir: Path | None, hub_dir: Path | None) -> tuple[Iterator[Row], str]:
-    """Return the raw rows of the first place that has them, and the place.
-
-    Raises:
-        DataError: if no place has them.
-    """
-    if source.embedded:
-        return read_jsonl(Path(str(files("tasks") / "data" / source.embedded))), "embedded"
-    if data_dir is not None and not data_dir.is_dir():
-        raise DataError(f"the data folder {data_dir} (--data-dir or $HARNESS_DATA) is not a folder")
-    if data_dir is not None and source.local and (data_dir / source.local).is_file():
-        return read_jsonl(data_dir / source.local), str(data_dir / source.local)
-    looked = f"{data_dir / source.local} does not exist" if data_dir and source.local else "no --data-dir was given"
-    if source.evalplus:
-        return _evalplus_rows(task, source.evalplus, looked)
-    return _hub_rows(task, source, hub_dir, looked)
-
-
-def _hub_rows(task: str, source: DataSource, hub_dir: Path | None, looked: str) -> tuple[Iterator[Row], str]:
-    import datasets
-
-    assert source.hub is not None, f"{task} has no source but local files"
-    place = source.hub if hub_dir is None else str(hub_dir / source.hub)
-    datasets.disable_progress_bars()
-    try:
-        if hub_dir is None:
-            rows = iter(datasets.load_dataset(place, source.hub_config, split=source.hub_split))
-        else:
-            # `datasets` would take an edited mirror for the one it has in its cache
-            with tempfile.TemporaryDirectory() as cache:
-                found = datasets.load_dataset(place, source.hub_config, split=source.hub_split, cache_dir=cache)
-                rows = iter(list(found))
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "the hub" if hub_dir is None else "the mirror"
-        raise DataError(
-            f"{task}: {looked}, and {place} cannot be had from {where} ({reason}); fetch it where there is a network "
-            f"with `harness fetch --task {task} --data-dir DIR`, then pass --data-dir DIR"
-        ) from error
-    return rows, f"{place} ({source.hub_split})"
-
-
-def _evalplus_rows(task: str, release: str, looked: str) -> tuple[Iterator[Row], str]:
-    from evalplus.data.utils import get_dataset_metadata, make_cache
-
-    name, _, version = release.partition("@")
-    url, path = get_dataset_metadata(name, version, mini=False)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # it announces downloads on stdout, where our table goes
-            make_cache(url, path)
-    except OSError as error:
-        raise DataError(
-            f"{task}: {looked}, and EvalPlus cannot download its release {release} ({error}); fetch it where there is "
-            f"a network with `harness fetch --task {task} --data-dir DIR`, then pass --data-dir DIR"
-        ) from error
-    return read_jsonl(Path(path)), f"EvalPlus release {release}"

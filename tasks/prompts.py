@@ -6,6 +6,7 @@ The wording is ours wherever no fixed protocol gives it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.interfaces import Earlier
 from harness.schema import Example
 from harness.spec import content_hash
 
@@ -53,8 +54,12 @@ class Prompt:
 
     def render_shots(self, shots: Sequence[Example], text: str) -> str:
         """Return worked examples and the question, all in the completion frame."""
-        worked = [f"{self.render('completion', shot.input)}{self.joint}{shot.target}" for shot in shots]
-        return self.separator.join([*worked, self.render("completion", text)])
+        return self.render_after("completion", [(shot.input, str(shot.target)) for shot in shots], text)
+
+    def render_after(self, prompting: str, answered: Earlier, text: str) -> str:
+        """Return answered questions and one more, all in the frame of a style."""
+        before = [f"{self.render(prompting, question)}{self.joint}{answer}" for question, answer in answered]
+        return self.separator.join([*before, self.render(prompting, text)])
 
 
 # Chat: the sentence that Qwen's model cards recommend for mathematics (https://huggingface.co/Qwen/Qwen3-4B, "Best
@@ -114,6 +119,17 @@ VERBATIM = Prompt(
     chat="{input}",
     completion="{input}\n",
     standard="User: {input}\n\nAssistant:",
+    standard_stop=("\nUser:",),
+)
+
+# Conversations of several turns, in frames that stand elsewhere in this file: an answer that was given stands where a
+# worked example's would, and the next turn's frame follows.
+DIALOGUE = Prompt(
+    name="dialogue",
+    chat="{input}",
+    completion="Question: {input}\nAnswer:",
+    standard="User: {input}\n\nAssistant:",
+    stop=("\nQuestion:",),
     standard_stop=("\nUser:",),
 )
 

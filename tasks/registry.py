@@ -4,11 +4,16 @@ from collections.abc import Iterable
 
 from harness.errors import UsageError
 from harness.spec import LM_EVAL_PREFIX, did_you_mean
-from tasks import suite_chat, suite_code, suite_lab, suite_math
+from tasks import suite_chat, suite_code, suite_judged, suite_lab, suite_math
 from tasks.task import BenchmarkTask
 
 TASKS: dict[str, BenchmarkTask] = {
     "ifeval": suite_chat.IFEVAL,
+    "alpaca_eval2": suite_judged.ALPACA_EVAL2,
+    "arena_hard_v0.1": suite_judged.ARENA_HARD_V01,
+    "arena_hard_v2": suite_judged.ARENA_HARD_V2,
+    "arena_hard_v2_creative": suite_judged.ARENA_HARD_V2_CREATIVE,
+    "mt_bench": suite_judged.MT_BENCH,
     "gsm8k": suite_math.GSM8K,
     "math500": suite_math.MATH500,
     "aime24": suite_math.AIME24,
@@ -24,7 +29,7 @@ TASKS: dict[str, BenchmarkTask] = {
 }
 
 SUITES: dict[str, tuple[str, ...]] = {
-    "chat": ("ifeval",),
+    "chat": ("ifeval", "alpaca_eval2", "arena_hard_v2", "mt_bench"),
     "math": ("gsm8k", "math500", "aime24", "aime25", "amc23", "minerva_math", "olympiadbench"),
     "code": ("humaneval_plus", "mbpp_plus"),
     "lab": ("lab_chat", "lab_math", "lab_code"),
@@ -44,7 +49,7 @@ def select_tasks(names: Iterable[str]) -> tuple[BenchmarkTask, ...]:
     for name in names:
         if name.startswith(LM_EVAL_PREFIX):
             raise UsageError(
-                f"{name}: tasks of lm-eval are for `harness eval`, `elicit` and `watch`; this takes our own"
+                f"{name}: tasks of lm-eval are for `harness eval`, `elicit`, `watch` and `study`; this takes our own"
             )
         if name not in TASKS and name not in SUITES:
             hint = did_you_mean(name, [*TASKS, *SUITES]) or f"; suites: {', '.join(SUITES)}; see `harness tasks list`"

@@ -1,4 +1,4 @@
-"""Chat: IFEval, verifiable instructions (Zhou et al. 2023, arXiv 2311.07911). Judged conversation comes later.
+"""Chat: IFEval, verifiable instructions (Zhou et al. 2023, arXiv 2311.07911). Judged chat is in suite_judged.py.
 
 Protocol: the paper's prompt- and instruction-level accuracy, strict and loose, by lm-eval's checks.
 """

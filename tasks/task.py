@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import UsageError
-from harness.interfaces import Scorer
+from harness.interfaces import Earlier, Scorer
+from harness.judging.protocol import JudgeProtocol
 from harness.schema import STYLES, Choice, Example, LoadedData, Message, Sampling, ScorerOptions, Style
 from harness.spec import did_you_mean
 from tasks.dataset import DataSource, Shots, check_hash, load_rows, load_shots
@@ -52,6 +53,8 @@ class BenchmarkTask:
     """A generation that must score 1; None where the data has no reference answers."""
     known_exceptions: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Examples whose reference cannot score 1, with the reason."""
+    judging: JudgeProtocol | None = None
+    """What a judge is asked about the answers; None where the scorer needs none."""
     shots: Shots | None = None
     """Worked examples of the few_shot style; None where the task has no such style."""
     exemplars: LoadedData | None = field(default=None, repr=False)
@@ -99,14 +102,23 @@ class BenchmarkTask:
         """Return every example in its fixed order; see tasks.dataset.load_rows."""
         return load_rows(self.name, self.source, data_dir, hub_dir)
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
-        """Return the conversation that asks the example of a chat model."""
-        return (Message(role="user", content=self.prompt.render("chat", example.input)),)
+    def follows(self, example: Example) -> str | None:
+        """Return the example_id of the turn that this one goes on from."""
+        return example.metadata.get("follows")
 
-    def plain_prompt(self, example: Example, prompting: str) -> str:
+    def messages(self, example: Example, earlier: Earlier = ()) -> tuple[Message, ...]:
+        """Return the conversation that asks the example of a chat model; answers go in without blanks at their ends."""
+        before: list[Message] = []
+        for question, answer in earlier:
+            before.append(Message(role="user", content=self.prompt.render("chat", question)))
+            before.append(Message(role="assistant", content=answer.strip()))
+        return *before, Message(role="user", content=self.prompt.render("chat", example.input))
+
+    def plain_prompt(self, example: Example, prompting: str, earlier: Earlier = ()) -> str:
         """Return the plain text that asks the example of a base model, in one of the plain styles."""
         if prompting != "few_shot":
-            return self.prompt.render(prompting, example.input)
+            answered = [(question, answer.strip()) for question, answer in earlier]
+            return self.prompt.render_after(prompting, answered, example.input)
         assert self.exemplars is not None, f"{self.name}: the worked examples were not loaded"
         return self.prompt.render_shots(self.exemplars.examples, example.input)
 

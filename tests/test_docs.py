@@ -17,12 +17,13 @@ import click
 import pytest
 
 from harness.cli.main import COMMANDS, cli
-from harness.spec import EvalConfig, parse_policy, parse_record
+from harness.reading import parse_policy, parse_record
+from harness.spec import EvalConfig
 from harness.study.spec import parse_study
 from trainers.spec import parse_recipe
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 Run = Callable[..., tuple[int, str, str]]
 VERDICTS = {"doctor": (0, 1), "diff": (0, 1)}
 """Commands whose negative verdict is an answer too."""

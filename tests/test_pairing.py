@@ -8,6 +8,7 @@ import pytest
 from harness.errors import UsageError
 from harness.pairing import LabelVerdicts, check_comparable, gather_labels, pair_tasks
 from harness.schema import Sampling, TrainingCost
+from tests.judged_runs import pair_task
 from tests.labels import make_label, make_run, make_task
 
 ONES = np.ones(4)
@@ -90,6 +91,18 @@ def test_runs_of_one_label_stand_side_by_side() -> None:
     assert label.tasks["t"].values.tolist() == [[0, 0, 1, 1]] * 3
     assert (len(label.runs), label.num_checkpoints) == (2, 2)
     assert "2 runs" in label.tasks["t"].metric
+
+
+def test_measures_of_several_runs_stand_side_by_side() -> None:
+    """One that a run lacks is nan there."""
+    lengths = np.array([10.0, 20.0])
+    judged = pair_task("talk", np.array([0.2, 0.4]), lengths, lengths)
+    bare = replace(judged, measures={"length": judged.measures["length"] + 1})
+    runs = [make_run("new", [task], weights=f"w{seed}") for seed, task in enumerate((judged, bare))]
+    (label,) = gather_labels(runs)
+    assert label.tasks["talk"].measures["length"].tolist() == [[10.0, 11.0], [20.0, 21.0]]
+    assert label.tasks["talk"].measures["baseline_length"][:, 0].tolist() == [10.0, 20.0]
+    assert np.isnan(label.tasks["talk"].measures["baseline_length"][:, 1]).all()
 
 
 def test_runs_of_one_label_under_two_templates_are_refused() -> None:

@@ -1,5 +1,6 @@
 """A run directory becomes arrays, and one that was edited does not."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,23 @@ def test_a_missing_generation_is_named(make_run: Callable[..., Path]) -> None:
     (folder / "generations.jsonl").write_bytes(b"")
     with pytest.raises(StoreError, match="toy/q0#0 has 0 generations, expected 1"):
         load_run(folder / "run.json")
+
+
+def test_measures_of_judged_answers_become_arrays(make_run: Callable[..., Path]) -> None:
+    """What one score has and another has not is nan; a run without any has no arrays of them."""
+    folder = make_run()
+    assert load_run(folder / "run.json").tasks["toy"].measures == {}
+    scores = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    for score in scores:
+        number = int(score["key"]["example_id"][1:])
+        score["measures"] = {"length": 10.0 * number} | ({"difficulty": -1.0} if number == 3 else {})
+    (folder / "scores.jsonl").write_text("".join(json.dumps(score) + "\n" for score in scores))
+    toy = load_run(folder / "run.json").tasks["toy"]
+    assert toy.measures["length"].tolist() == [[10.0 * number] * 2 for number in range(12)]
+    assert np.isnan(toy.measures["difficulty"]).sum() == 22
+    chosen = toy.select(np.array([3, 1]))
+    assert chosen.measures["length"].tolist() == [[30.0, 30.0], [10.0, 10.0]]
+    assert chosen.measures["difficulty"][0].tolist() == [-1.0, -1.0]
 
 
 def test_an_edited_outcome_is_noticed(make_run: Callable[..., Path]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness.cli.main import cli
-from harness.spec import parse_policy
+from harness.reading import parse_policy
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -4,7 +4,7 @@ Never a held-out question: the lab's generator leaves those out here as it does 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -13,9 +13,8 @@ from typing import Any, get_args
 import numpy as np
 
 from harness.audit.prompts import PromptFile, look_up, open_prompts
-from harness.engines.hf import stop_clock
-from harness.engines.hf_load import one_line
-from harness.errors import CheckpointError, DataError
+from harness.engines.hf_template import apply_template
+from harness.errors import DataError
 from harness.schema import Example, Message
 from trainers.spec import LAB, PromptsSpec, Recipe
 
@@ -122,40 +121,9 @@ def render_prompt(messages: Sequence[Message], tokenizer: Any) -> str:
     Raises:
         CheckpointError: if there is no chat template, or it fails.
     """
-    return apply_template(messages, tokenizer, add_generation_prompt=True)
-
-
-def apply_template(messages: Sequence[Message], tokenizer: Any, add_generation_prompt: bool) -> str:
-    """Return a conversation in the tokenizer's chat template, its clock standing still.
-
-    Raises:
-        CheckpointError: if there is no chat template, or it fails.
-    """
-    from jinja2 import TemplateError
-
-    template = tokenizer.chat_template
-    template = template.get("default") if isinstance(template, Mapping) else template
-    if not template:
-        raise CheckpointError(
-            f"the tokenizer of {tokenizer.name_or_path} has no chat template, which conversations need; for the base, "
-            "name a file with one in the recipe: chat_template = FILE"
-        )
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        text: str = tokenizer.apply_chat_template(
-            turns, chat_template=stop_clock(template), tokenize=False, add_generation_prompt=add_generation_prompt
-        )
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise CheckpointError(
-            f"the chat template of {tokenizer.name_or_path} fails on a training prompt: {one_line(error)}; for the "
-            "base, name another in the recipe: chat_template = FILE"
-        ) from error
-    if not text:
-        raise CheckpointError(
-            f"the chat template of {tokenizer.name_or_path} writes nothing for a training prompt; for the base, name "
-            "another in the recipe: chat_template = FILE"
-        )
-    return text
+    missing = "another" if tokenizer.chat_template else "a file with one"
+    hint = f"; for the base, name {missing} in the recipe: chat_template = FILE"
+    return apply_template(messages, tokenizer, add_generation_prompt=True, what="a training prompt", hint=hint)
 
 
 def tokenize_prompt(messages: Sequence[Message], tokenizer: Any) -> list[int]:

@@ -12,8 +12,9 @@ import msgspec
 
 from harness.checkpoint import check_label
 from harness.errors import CheckpointError, SpecError, UsageError
+from harness.reading import merge_tables, parse_assignments, parse_record, read_toml
 from harness.schema import Positive, Record
-from harness.spec import did_you_mean, merge_tables, parse_assignments, parse_record, read_toml
+from harness.spec import did_you_mean
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Above = Annotated[float, msgspec.Meta(gt=0)]

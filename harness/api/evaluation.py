@@ -14,10 +14,12 @@ from harness.api.run import Run
 from harness.checkpoint import SCRIPTED_PREFIX
 from harness.errors import UsageError
 from harness.interfaces import Engine
+from harness.judging.budget import Confirm
 from harness.provenance import collect_provenance
+from harness.reading import parse_record
 from harness.runner import Progress, execute
 from harness.schema import EngineSpec, Generation, Provenance, Request, RunRecord
-from harness.spec import EngineConfig, EvalConfig, SamplingConfig, parse_record
+from harness.spec import EngineConfig, EvalConfig, SamplingConfig
 from harness.store import RunStore, read_run, run_path
 from harness.wiring import PreparedRun, close_scorers, prepare_run
 
@@ -77,18 +79,21 @@ def evaluate(
 
 
 @contextmanager
-def open_run(config: EvalConfig, fresh: bool = False, engine: Engine | None = None) -> Iterator[PreparedRun]:
+def open_run(
+    config: EvalConfig, fresh: bool = False, engine: Engine | None = None, confirm: Confirm | None = None
+) -> Iterator[PreparedRun]:
     """Prepare a run, and stop its scorers in the end.
 
     Args:
         config: its settings.
         fresh: take the next attempt number, unless an attempt that was begun is to be resumed.
         engine: takes the place of the one that the settings name.
+        confirm: asks a person about the cost of judging; None where none is there.
 
     Raises:
         HarnessError: as harness.wiring.prepare_run.
     """
-    prepared = prepare_run(config)
+    prepared = prepare_run(config, confirm)
     try:
         if engine is not None:
             spec = msgspec.structs.replace(prepared.spec, engine=engine.spec)

@@ -15,7 +15,7 @@ from harness.bridge.library import LM_EVAL, Place, as_lm_eval_runs, describe, lo
 from harness.bridge.metric import choose_filter, choose_metric, digest_config, digest_rules
 from harness.bridge.scorer import JudgePool, LmEvalScorer, Rules
 from harness.errors import DataError, UsageError
-from harness.interfaces import Scorer
+from harness.interfaces import Earlier, Scorer
 from harness.schema import Choice, Example, LoadedData, Message, Record, Sampling, ScorerOptions, Style
 from harness.spec import LM_EVAL_PREFIX, LmEvalConfig, content_hash
 
@@ -113,11 +113,19 @@ class LmEvalTask:
         """Return every example in lm-eval's order; where its rows are is the task's own business."""
         return self.data
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
+    @property
+    def judging(self) -> None:
+        """Nothing is asked of a judge here: lm-eval's rules score."""
+        return None
+
+    def follows(self, example: Example) -> None:
+        """Every document stands alone."""
+
+    def messages(self, example: Example, earlier: Earlier = ()) -> tuple[Message, ...]:
         """Return the conversation that asks the example of a chat model."""
         return self._find("chat", example).messages or ()
 
-    def plain_prompt(self, example: Example, prompting: str) -> str:
+    def plain_prompt(self, example: Example, prompting: str, earlier: Earlier = ()) -> str:
         """Return the plain text that asks the example."""
         return self._find(prompting, example).prompt or ""
 

@@ -10,6 +10,7 @@ from harness.findings import Comparison, TransferReport
 from reports.formats.terminal import print_table
 from reports.table import Table
 from reports.tables.comparison import domain_tables, method_note
+from reports.tables.judged import length_effect_table
 from reports.tables.parts import cells_table, coverage_table, decomposition_table
 from reports.tables.sides import sides, table_title
 from reports.tables.transfer import matrix_table, repeats_table, transfer_table
@@ -41,6 +42,8 @@ def _print_comparison(comparison: Comparison, console: Console, show_cells: bool
     if comparison.base_kind == "plain":
         tables.append(coverage_table(comparison))
     tables.append(transfer_table(comparison))
+    if (by_length := length_effect_table(comparison)) is not None:
+        tables.append(by_length)
     for table in tables:
         print_table(_below_heading(table, comparison), console, inline=True)
     for note in comparison.notes:

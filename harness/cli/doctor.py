@@ -100,7 +100,11 @@ def _data(data_dir: str | None) -> Finding:
         return Finding(
             "data", None, "no data folder: the hub is used; or `harness fetch --suite chat,math,code --data-dir DIR`"
         )
-    missing = [name for name, task in outside.items() if not (Path(data_dir) / str(task.source.local)).is_file()]
+    missing = [
+        name
+        for name, task in outside.items()
+        if not all((Path(data_dir) / str(place.local)).is_file() for place in task.source.places)
+    ]
     if missing:
         return Finding("data", None, f"{data_dir} lacks {', '.join(missing)}; `harness fetch` gets them")
     return Finding("data", True, f"{data_dir} has all {len(outside)} tasks")

@@ -8,8 +8,8 @@ import click
 
 from harness.api.evaluation import measure, open_run
 from harness.cli.options import run_config, run_options
-from harness.cli.progress import show_progress
-from harness.cli.table import print_run
+from harness.cli.progress import confirm_calls, show_progress
+from harness.cli.table import print_note, print_run
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK
 from harness.schema import RunRecord
 from harness.store import encode_pretty, run_path
@@ -33,9 +33,11 @@ def command(**flags: Any) -> int:
     harness eval --ckpt outputs/grlo-step-200 --suite chat,math,code --data-dir data
     harness eval --ckpt Qwen/Qwen3-4B-Base --task gsm8k,aime24 --preset avg@8
     harness eval --ckpt lab/base --task gsm8k --limit 20 --dry-run
+    harness eval --ckpt outputs/grlo-step-200 --suite chat --judge judge.toml
     """  # noqa: D301 - click reads \b as a backspace character
     dry_run, fresh, as_json = flags.pop("dry_run"), flags.pop("fresh"), flags.pop("as_json")
-    with open_run(run_config(flags), fresh) as prepared:
+    with open_run(run_config(flags), fresh, confirm=confirm_calls()) as prepared:
+        print_kin(prepared.kin)
         if dry_run:
             from harness.cli.dry_run import print_plan
 
@@ -47,6 +49,12 @@ def command(**flags: Any) -> int:
     else:
         print_run(record, run_path(Path(prepared.config.out), prepared.spec))
     return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
+
+
+def print_kin(kin: str | None) -> None:
+    """Warn of a judge that is kin of the checkpoint it judges."""
+    if kin is not None:
+        print_note(f"kin: {kin}; its verdicts are no independent evidence of quality")
 
 
 def run_prepared(prepared: PreparedRun) -> RunRecord:

@@ -1,13 +1,16 @@
-"""`harness export`: results in the formats of other places: the hub's model card, lm-eval's files."""
+"""`harness export`: results in the formats of other places: the hub's model card, lm-eval's files, a table."""
 
+import csv
+import io
 from pathlib import Path
 
 import click
+import msgspec
 
 from harness.cli.table import print_note
 from harness.errors import EXIT_OK, StoreError, UsageError
 from harness.schema import RunRecord
-from harness.store import disk_errors, read_json
+from harness.store import disk_errors, read_json, write_atomically
 from harness.verdicts import find_runs
 from reports.model_card import model_card
 
@@ -53,6 +56,34 @@ def export_model_card(
     with disk_errors(output):
         output.write_text(card, encoding="utf-8")
     print_note(f"written: {output}")
+    return EXIT_OK
+
+
+@command.command("verdicts", short_help="A judge's verdicts as a table.")
+@click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT.csv|OUT.jsonl", type=click.Path(path_type=Path))
+def export_verdicts(store: Path, output: Path) -> int:
+    """Write every stored verdict as a row: who judged, what was asked, what was said, what it cost.
+
+    \b
+    harness export verdicts verdicts verdicts.csv
+    harness export verdicts verdicts/lab_reward-0123456789abcdef verdicts.jsonl
+    """  # noqa: D301 - click reads \b as a backspace character
+    from harness.judging.verdict_store import export
+
+    if output.suffix not in (".csv", ".jsonl"):
+        raise UsageError(f"{output}: expected a name that ends in .csv or .jsonl")
+    rows = list(export(store))
+    if output.suffix == ".jsonl":
+        text = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+    else:
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+        text = file.getvalue().encode()
+    write_atomically(output, text)
+    print_note(f"written: {output}, {len(rows):,} verdicts")
     return EXIT_OK
 
 

@@ -1,4 +1,4 @@
-"""`harness fetch`: download rows and checkpoints where there is a network, for use where there is none."""
+"""`harness fetch`: download rows, judges' prompts and checkpoints ahead, for use where there is no network."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +10,14 @@ import click
 from harness.checkpoint import resolve_checkpoint
 from harness.cli.options import split_accepted, split_names, task_options
 from harness.cli.table import stdout_console
+from harness.download import download
 from harness.errors import UsageError
+from harness.judging.protocol import TemplateFile
+from harness.judging.template_files import is_by_hand, load_templates, parse_templates
 from harness.schema import LoadedData
 from harness.store import disk_errors, write_atomically
-from tasks.dataset import DataSource, check_hash, find_rows
+from tasks.dataset import DataSource, Join, check_hash
+from tasks.places import find_rows
 from tasks.registry import select_tasks
 from tasks.task import BenchmarkTask
 from trainers.lab import SHIPPED
@@ -63,7 +67,7 @@ def command(
 
 
 def _fetch_task(task: BenchmarkTask, folder: Path, mirror: Path | None, accepted: Mapping[str, str]) -> Iterator[str]:
-    """Write a task's rows, and those that its worked examples are among; yields what was done."""
+    """Write the files of a task's rows, of its worked examples and of its judge's prompts; yields what was done."""
 
     def load_data(data_dir: Path | None) -> LoadedData:
         data = task.load(data_dir, mirror)
@@ -75,10 +79,11 @@ def _fetch_task(task: BenchmarkTask, folder: Path, mirror: Path | None, accepted
         assert data is not None
         return data
 
-    yield f"{task.name}: {_fetch_rows(task.name, task.source, folder, mirror, load_data)}"
+    yield from _fetch_rows(task.name, task.source, folder, mirror, load_data)
     if task.shots is not None:
-        text = _fetch_rows(task.shots_name, task.shots.source, folder, mirror, load_exemplars)
-        yield f"{task.shots_name}: {text}"
+        yield from _fetch_rows(task.shots_name, task.shots.source, folder, mirror, load_exemplars)
+    if task.judging is not None and task.judging.templates is not None:
+        yield f"{task.name} judge: {_fetch_templates(task.judging.templates, folder)}"
 
 
 def _fetch_rows(
@@ -87,21 +92,43 @@ def _fetch_rows(
     folder: Path,
     mirror: Path | None,
     load: Callable[[Path | None], LoadedData],
-) -> str:
-    assert source.local is not None
-    path = folder / source.local
-    is_there = path.exists()
-    data = load(folder if is_there else None)
-    if not is_there:
-        rows, _ = find_rows(name, source, None, mirror)
+) -> Iterator[str]:
+    """Write the files of a source that are missing, once they are known to make the rows that are meant."""
+    data = load(folder if folder.is_dir() else None)
+    for place in source.places:
+        assert place.local is not None
+        path = folder / place.local
+        what = place.what if isinstance(place, Join) else f"{len(data.examples)} rows"
+        if path.exists():
+            yield f"{name}: {what}, already there, {path}"
+            continue
+        rows, where = find_rows(name, place, None, mirror)
         _write_rows(path, list(rows))
-    return f"{len(data.examples)} rows, " + ("already there, " if is_there else f"of {data.source}, to ") + str(path)
+        yield f"{name}: {what}, of {where}, to {path}"
+
+
+def _fetch_templates(source: TemplateFile, folder: Path) -> str:
+    """Write a judge's prompts as their authors have them, and return what was done."""
+    path = folder / source.local
+    if not path.exists():
+        if is_by_hand(source):
+            return f"its authors keep the prompt in a program, {source.url}; write {path} as docs/data.md says"
+        content = download(source.url)
+        parse_templates(source, content, source.url)
+        _write(path, content)
+        return f"prompts of {source.url}, to {path}"
+    load_templates(source, folder)
+    return f"prompts already there, {path}"
 
 
 def _write_rows(path: Path, rows: list[Mapping[str, Any]]) -> None:
     import gzip
 
     text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows).encode()
+    _write(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+
+
+def _write(path: Path, content: bytes) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+    write_atomically(path, content)

@@ -17,7 +17,8 @@ from harness.errors import EXIT_INCONCLUSIVE, EXIT_NEGATIVE, EXIT_OK, UsageError
 from harness.gate.findings import GateReport, GateSide, GateTest
 from harness.gate.judge import gate_paths
 from harness.gate.report import GUARD_RAILS, describe_test, format_cells, junit_xml, markdown_summary
-from harness.spec import GatePolicy, parse_policy, read_toml
+from harness.reading import parse_policy, read_toml
+from harness.spec import GatePolicy
 from harness.store import disk_errors, encode_pretty, write_atomically
 
 EXIT_CODES = {"pass": EXIT_OK, "regression": EXIT_NEGATIVE, "inconclusive": EXIT_INCONCLUSIVE}

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("harness.cli.study", "A whole study from one file: evaluate what is missing, then report."),
     "report": ("harness.cli.report", "Tables, figures and a page of finished runs, without a study file."),
     "diff": ("harness.cli.diff", "Say which fields two runs differ in, and whether they may be compared."),
+    "judge": ("harness.cli.judge", "Ask a judge which of two runs' answers to the same prompts are better."),
     "noise": ("harness.cli.noise", "Say how far scores move when nothing but the sampling seed changes."),
     "plan": ("harness.cli.plan", "Say how many examples and generations it takes to see a difference."),
     "score": ("harness.cli.score", "Grade a run again, or grade generations made elsewhere."),

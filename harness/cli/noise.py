@@ -17,7 +17,8 @@ from harness.cli.table import numbers_table, print_note, stdout_console
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
 from harness.findings import AverageNoise, NoiseReport, TaskNoise
 from harness.noise import keep_tasks, measure_noise
-from harness.spec import EvalConfig, read_toml
+from harness.reading import read_toml
+from harness.spec import EvalConfig
 from harness.store import encode_pretty, run_path
 from harness.verdicts import RunVerdicts, find_runs, load_run
 from harness.wiring import PreparedRun, close_scorers, prepare_run

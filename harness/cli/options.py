@@ -3,18 +3,22 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 import msgspec
 
 from harness.errors import UsageError
 from harness.identity import MUST_AGREE_WITH_BASE
+from harness.reading import merge_tables, parse_assignments, parse_record, read_toml
 from harness.schema import STYLES
-from harness.spec import EvalConfig, did_you_mean, merge_tables, parse_assignments, parse_record, read_toml
+from harness.spec import EvalConfig, JudgeConfig, did_you_mean
 from harness.stats.resample import fewest_resamples
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound=msgspec.Struct)
+JUDGE_PATHS = ("verdicts", "template")
+"""Settings of a judge that are paths; `template` may also be `pair`, which expands to itself."""
 
 
 def data_options(function: F) -> F:
@@ -66,6 +70,25 @@ def scoring_options(function: F) -> F:
     return function
 
 
+def judge_options(function: F) -> F:
+    """Add the options that say who judges conversation."""
+    for option in (
+        click.option(
+            "--max-judge-calls",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Most calls of the judge.  [default: ask a person after an estimate]",
+        ),
+        click.option(
+            "--judge",
+            metavar="FILE|later",
+            help="TOML file of who judges conversation (docs/chat.md); `later` stores the answers unjudged.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def run_options(function: F) -> F:
     """Add the options that say what is measured and how: all settings of a run but the checkpoint and its label."""
     prompting = click.option(
@@ -86,6 +109,7 @@ def settings_options(function: F) -> F:
             multiple=True,
             help="Any setting, e.g. sampling.temperature=0.7, sampling.max_tokens=512, engine.dtype=float32.",
         ),
+        judge_options,
         scoring_options,
         data_options,
         click.option(
@@ -121,9 +145,50 @@ def run_config(flags: dict[str, Any]) -> EvalConfig:
     flags["accept_data"] = split_accepted(flags.pop("accept_data"))
     include_path = flags.pop("include_path")
     flags["lm_eval"] = {"include_path": str(Path(include_path).expanduser())} if include_path else None
+    flags["judge"] = _judge_settings(flags.pop("judge"), flags.pop("max_judge_calls"))
     engine = flags.pop("engine")
     flags["engine"] = {"name": engine} if engine else None
     return build_config(flags.pop("config"), flags, flags.pop("assignments"))
+
+
+def _judge_settings(judge: str | None, max_calls: int | None) -> dict[str, Any] | str | None:
+    """Return --judge and --max-judge-calls as settings; the latter alone adds to the judge of a config file."""
+    limit = {} if max_calls is None else {"max_calls": max_calls}
+    if judge is None:
+        return limit or None
+    if judge == "later":
+        if limit:
+            raise UsageError("--max-judge-calls is for a judge, and --judge later calls none; leave it out")
+        return judge
+    return {**msgspec.to_builtins(read_judge(Path(judge))), **limit}
+
+
+def read_judge(path: Path) -> JudgeConfig:
+    """Return who judges, as a TOML file says; folders may begin with ~.
+
+    Raises:
+        SpecError: if it cannot be read, or a setting is unknown or does not fit.
+    """
+    parsed = parse_record(read_toml(path.expanduser()), JudgeConfig, str(path))
+    return _expand(parsed, JUDGE_PATHS)
+
+
+def judge_config(judge: str | None, max_calls: int | None) -> JudgeConfig | Literal["later"] | None:
+    """Return what --judge and --max-judge-calls say where no config file can.
+
+    Raises:
+        HarnessError: if the file cannot be read or does not fit, or the limit has no judge.
+    """
+    settings = _judge_settings(judge, max_calls)
+    if isinstance(settings, dict):
+        _check_has_judge(settings)
+        return parse_record(settings, JudgeConfig, str(judge))
+    return "later" if settings else None
+
+
+def _check_has_judge(settings: Mapping[str, Any]) -> None:
+    if settings.keys() == {"max_calls"}:
+        raise UsageError("--max-judge-calls limits a judge, and none was given; pass --judge FILE")
 
 
 def split_names(suite: tuple[str, ...], task: tuple[str, ...]) -> tuple[str, ...]:
@@ -151,22 +216,33 @@ def build_config(config: str | None, flags: Mapping[str, Any], assignments: tupl
     """
     data = read_toml(Path(config)) if config else {}
     given = {name: value for name, value in flags.items() if value not in (None, (), {})}
+    if given.get("judge") and "ckpt" in given["judge"]:
+        data.pop("judge", None)  # another judge altogether, not the file's with some settings changed
     data = merge_tables(merge_tables(data, given), parse_assignments(assignments))
+    if isinstance(data.get("judge"), dict):
+        _check_has_judge(data["judge"])
     if "ckpt" not in data:
         raise UsageError("no checkpoint was given; pass --ckpt lab/base, a folder, or a hub id")
     parsed = parse_record({"tasks": (), **data}, EvalConfig, config or "settings")
-    folders = {name: getattr(parsed, name) for name in ("out", "data_dir", "hub_dir", "chat_template")}
-    # a shell expands ~ in a flag, nobody does in a TOML file
+    if isinstance(parsed.judge, JudgeConfig):
+        parsed = msgspec.structs.replace(parsed, judge=_expand(parsed.judge, JUDGE_PATHS))
+    return _expand(parsed, ("out", "data_dir", "hub_dir", "chat_template"))
+
+
+def _expand(record: R, names: tuple[str, ...]) -> R:
+    """Return settings with ~ replaced in paths: a shell expands it in a flag, nobody does in a TOML file."""
+    paths = {name: getattr(record, name) for name in names}
     return msgspec.structs.replace(
-        parsed, **{name: str(Path(folder).expanduser()) for name, folder in folders.items() if folder}
+        record, **{name: str(Path(path).expanduser()) for name, path in paths.items() if path}
     )
 
 
 def scoring_config(flags: Mapping[str, Any], **settings: Any) -> EvalConfig:
-    """Return the config of a command that scores and generates nothing, from data_options and scoring_options.
+    """Return the config of a command that scores and generates nothing, from data_options and scoring_options,
+    and from judge_options where it has them.
 
     Raises:
-        UsageError: if --accept-data has no `=`.
+        HarnessError: if --accept-data has no `=`, or the judge's file does not fit.
     """
     return EvalConfig(
         data_dir=flags["data_dir"],
@@ -174,6 +250,7 @@ def scoring_config(flags: Mapping[str, Any], **settings: Any) -> EvalConfig:
         accept_data=split_accepted(flags["accept_data"]),
         sandbox=flags["sandbox"] or "bubblewrap",
         workers=flags["workers"],
+        judge=judge_config(flags.get("judge"), flags.get("max_judge_calls")),
         **settings,
     )
 

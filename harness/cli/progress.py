@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,8 +19,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from harness.judging.bench import Listener
+from harness.judging.budget import CallEstimate, Confirm
+from harness.judging.records import Verdict
 from harness.runner import Progress as RunProgress
 from harness.schema import Generation, Score
+
+_SHOWN: list[Progress] = []
+"""Bars on the terminal now: whoever asks a person something stops them for so long."""
 
 
 @dataclass
@@ -47,12 +54,14 @@ class TerminalProgress(RunProgress):
         )
 
     def __enter__(self) -> "TerminalProgress":
+        _SHOWN.append(self._bars)
         self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _SHOWN.remove(self._bars)
         self._bars.stop()
 
     def start(self, task: str, num_planned: int, num_generated: int, num_scored: int, score_sum: float) -> None:
@@ -99,6 +108,57 @@ def show_steps() -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         line = progress.add_task("")
         yield lambda step: progress.update(line, description=step)
+
+
+class TerminalVerdicts(Listener):
+    """Draws on stderr how many of a judge's verdicts are there; used as a context manager."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Console(stderr=True),
+        )
+
+    def __enter__(self) -> "TerminalVerdicts":
+        _SHOWN.append(self._bars)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _SHOWN.remove(self._bars)
+        self._bars.stop()
+
+    def start(self, num_questions: int, num_stored: int) -> None:
+        """Add a line; verdicts that are stored count as done, not as speed."""
+        self._bars.start()  # only now: before, a person may be asked about the cost
+        self._line = self._bars.add_task("verdicts", total=num_questions, completed=num_stored)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Move the bar."""
+        self._bars.update(self._line, advance=1)
+
+
+def show_verdicts() -> AbstractContextManager[Listener]:
+    """Return a bar of verdicts where a person watches, silence elsewhere."""
+    return TerminalVerdicts() if sys.stderr.isatty() else nullcontext(Listener())
+
+
+def confirm_calls() -> Confirm | None:
+    """Return what asks the person at the terminal about the cost of judging; None where no person is."""
+    return _confirm if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def _confirm(estimate: CallEstimate) -> bool:
+    shown = [bars for bars in _SHOWN if bars.live.is_started]
+    for bars in shown:  # a moving bar would write over the question
+        bars.stop()
+    try:
+        return click.confirm(f"{estimate}. Go ahead?", err=True)
+    finally:
+        for bars in shown:
+            bars.start()
 
 
 def show_progress() -> AbstractContextManager[RunProgress]:

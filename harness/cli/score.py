@@ -9,12 +9,13 @@ import click
 import msgspec
 
 from harness.checkpoint import ResolvedCheckpoint, check_label
-from harness.cli.eval import run_prepared
-from harness.cli.options import data_options, scoring_config, scoring_options
-from harness.cli.progress import show_progress
+from harness.cli.eval import print_kin, run_prepared
+from harness.cli.options import data_options, judge_options, scoring_config, scoring_options
+from harness.cli.progress import confirm_calls, show_progress
 from harness.cli.table import print_note, print_run
 from harness.engines.imported import IMPORTED, ImportedEngine, ImportedFile, parse_map
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, DataError, UsageError
+from harness.judge_wiring import JudgeMaker, checkpoint_folder
 from harness.plan import PlannedTask
 from harness.provenance import collect_provenance
 from harness.runner import execute
@@ -29,10 +30,11 @@ from harness.schema import (
     Style,
     TrainingCost,
 )
-from harness.spec import content_hash
+from harness.spec import EvalConfig, content_hash
 from harness.store import RunStore, encode_pretty, read_json, read_lines, read_run, run_path
-from harness.wiring import PreparedRun, close_scorers, plan_tasks, scorer_options
+from harness.wiring import PreparedRun, close_scorers, data_folders, plan_tasks, scorer_options
 from tasks.registry import select_tasks
+from tasks.task import BenchmarkTask
 
 
 @click.command("score")
@@ -55,6 +57,7 @@ from tasks.registry import select_tasks
 @click.option("--out", default="runs", metavar="DIR", help="Folder for run directories.  [default: runs]")
 @data_options
 @scoring_options
+@judge_options
 @click.option("--json", "as_json", is_flag=True, help="Print the run record as JSON instead of a table.")
 def command(run: Path | None, **flags: Any) -> int:
     """Grade a run again, or grade generations made elsewhere.
@@ -63,6 +66,7 @@ def command(run: Path | None, **flags: Any) -> int:
     harness score runs/lab-base/0123456789abcdef
     harness score --task gsm8k --generations out.jsonl --map example_id=id,text=response
     harness score --task humaneval_plus --generations samples.jsonl
+    harness score runs/grlo/0123456789abcdef --judge judge.toml
 
     The first form writes scores.<grading>.jsonl and run.<grading>.json beside the old files and says how many verdicts
     changed. The second writes an ordinary run directory, so that everything downstream works on it.
@@ -93,7 +97,8 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     tasks = select_tasks(config.tasks)
     if len(tasks) != 1:
         raise UsageError(f"--task {flags['task']} is {len(tasks)} tasks; a file answers one")
-    (planned,), sources = plan_tasks(tasks, config, options, "chat")
+    judges = JudgeMaker(config.judge, data_folders(config)[0], confirm=confirm_calls())
+    (planned,), sources = plan_tasks(tasks, config, options, "chat", judges)
     generations, k, missing = file.pair(
         planned.ref.name, planned.examples, flags["allow_missing"], flags["allow_extra"]
     )
@@ -147,7 +152,10 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     is_imported = spec.prompting == "imported"
     options = scorer_options(config, is_imported and any("continuation" in ref.scorer for ref in spec.tasks))
     style: Style = "chat" if spec.prompting == "imported" else spec.prompting
-    planned, _ = plan_tasks(select_tasks(config.tasks), config, options, style)
+    folder = checkpoint_folder(spec.checkpoint)
+    judges = JudgeMaker(config.judge, data_folders(config)[0], spec.checkpoint, folder, confirm_calls())
+    planned, _ = plan_tasks(_check_judge(select_tasks(config.tasks), config, path), config, options, style, judges)
+    print_kin(judges.kin)
     training = read_run(path).training  # an unfinished run is resumed first, not graded in part
     old_values = {score.key: score.value for score in read_lines(path / "scores.jsonl", Score)}
     planned = tuple(_as_run(item, spec, old_values) for item in planned)
@@ -162,6 +170,15 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
         close_scorers(planned)
     print_note(f"{changed} of {len(old_values)} verdicts changed; wrote {path / f'scores.{grading}.jsonl'}")
     return record, path
+
+
+def _check_judge(tasks: tuple[BenchmarkTask, ...], config: EvalConfig, path: Path) -> tuple[BenchmarkTask, ...]:
+    """Refuse a judge that would have nothing to do, or none where the answers are to be judged at last."""
+    if config.judge == "later":
+        raise UsageError(f"--judge later stores answers unjudged, and those of {path} are stored; pass --judge FILE")
+    if config.judge is not None and not any(task.judging for task in tasks):
+        raise UsageError(f"{path} has no judged task (it has {', '.join(config.tasks)}); leave out --judge")
+    return tasks
 
 
 def _as_run(item: PlannedTask, spec: RunSpec, old_values: dict[RequestKey, float]) -> PlannedTask:

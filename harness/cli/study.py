@@ -12,7 +12,14 @@ import click
 from harness.cli.options import data_options, split_accepted, split_names
 from harness.cli.study_plan import print_study_plan
 from harness.cli.study_report import claims_command, report_command
-from harness.cli.study_runs import StudyOutcome, asked_of, check_claims, check_sources, run_checkpoint
+from harness.cli.study_runs import (
+    StudyOutcome,
+    asked_of,
+    check_claims,
+    check_judge,
+    check_sources,
+    run_checkpoint,
+)
 from harness.cli.table import stdout_console
 from harness.errors import EXIT_COULD_NOT_RUN, EXIT_INCOMPLETE, EXIT_OK, UsageError
 from harness.spec import did_you_mean
@@ -98,6 +105,7 @@ def run(study: Path, only: tuple[str, ...], dry_run: bool, assignments: tuple[st
     spec = read_study(study, assignments, _data_settings(flags))
     chosen = select_checkpoints(spec, split_names(only, ()))
     asked = asked_of(spec)
+    check_judge(spec)
     check_claims(spec)
     check_sources(spec)
     if dry_run:

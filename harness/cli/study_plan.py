@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli.study_runs import num_rows, study_tasks
 from harness.schema import Record, Style
-from harness.spec import EvalConfig
+from harness.spec import EvalConfig, JudgeConfig
 from harness.study.runs import Asked, FoundRuns, find_study_runs
 from harness.study.spec import StudyCheckpoint, StudySpec
 from harness.wiring import data_folders
-from tasks.dataset import DataSource
-from tasks.registry import select_tasks
+from tasks.places import Place
 from tasks.task import BenchmarkTask
+
+if TYPE_CHECKING:
+    from harness.wiring import EvalTask
 
 CHARACTERS_PER_TOKEN = 4
 """Rule of thumb for English text and byte-pair vocabularies; the tokenizer may not be here."""
@@ -32,6 +36,8 @@ class TaskPlan(Record, frozen=True):
     num_prompt_tokens: float | None
     """None where the rows are not on this machine."""
     num_completion_tokens: float
+    num_verdicts: int = 0
+    """That a judge is asked for, if it has none of them yet; 0 of a task that needs no judge."""
 
     @property
     def num_requests(self) -> int:
@@ -66,7 +72,7 @@ def plan_study(
     for checkpoint in chosen:
         if checkpoint.runs:
             continue
-        tasks = select_tasks(spec.tasks)
+        tasks = study_tasks(spec)
         style: Style = "chat" if checkpoint.prompting == "auto" else checkpoint.prompting
         rows += [_plan(spec, checkpoint.label, task, (style,), asked[checkpoint.label], reader) for task in tasks]
         if checkpoint.elicit and spec.elicited_label:
@@ -79,13 +85,13 @@ def plan_study(
 def _plan(
     spec: StudySpec,
     label: str,
-    task: BenchmarkTask,
+    task: "EvalTask",
     styles: tuple[Style, ...],
     asked: Mapping[str, Asked],
     reader: "_PromptReader",
 ) -> TaskPlan:
     sampling = asked[task.name].sampling
-    num_examples = asked[task.name].num_examples or min(task.source.num_examples, spec.limit or 10**9)
+    num_examples = asked[task.name].num_examples or min(num_rows(task), spec.limit or 10**9)
     k = sampling.num_generations * len(styles)
     lengths = [reader.num_characters(task, style) for style in styles]
     known = [length for length in lengths if length is not None]
@@ -98,8 +104,15 @@ def _plan(
         num_examples=num_examples,
         num_generations=k,
         num_prompt_tokens=None if characters is None else characters / CHARACTERS_PER_TOKEN,
-        num_completion_tokens=num_examples * k * mean,
+        num_completion_tokens=0.0 if task.weighs else num_examples * k * mean,
+        num_verdicts=num_examples * k * _verdicts_per_answer(spec, task),
     )
+
+
+def _verdicts_per_answer(spec: StudySpec, task: "EvalTask") -> int:
+    if task.judging is None or spec.judge is None:
+        return 0
+    return 2 if task.judging.kind == "pair" and spec.judge.swap else 1
 
 
 class _PromptReader:
@@ -113,26 +126,27 @@ class _PromptReader:
         self._accepted = spec.accept_data
         self._known: dict[tuple[str, Style], int | None] = {}
 
-    def num_characters(self, task: BenchmarkTask, style: Style) -> int | None:
+    def num_characters(self, task: "EvalTask", style: Style) -> int | None:
         """Return the characters of one prompt per example, summed; None where rows are not on this machine."""
         key = (task.name, style)
         if key not in self._known:
             self._known[key] = self._read(task, style)
         return self._known[key]
 
-    def _read(self, task: BenchmarkTask, style: Style) -> int | None:
-        if not self._is_here(task.source):
-            return None
-        if style == "few_shot":
-            if task.shots is None or not self._is_here(task.shots.source):
+    def _read(self, task: "EvalTask", style: Style) -> int | None:
+        if isinstance(task, BenchmarkTask):
+            if not all(self._is_here(place) for place in task.source.places):
                 return None
-            task = task.with_exemplars(self._data_dir, self._hub_dir, self._accepted)
+            if style == "few_shot":
+                if task.shots is None or not self._is_here(task.shots.source):
+                    return None
+                task = task.with_exemplars(self._data_dir, self._hub_dir, self._accepted)
         examples = task.load(self._data_dir, self._hub_dir).examples[: self._limit]
         if style == "chat":
             return sum(len(message.content) for example in examples for message in task.messages(example))
         return sum(len(task.plain_prompt(example, style)) for example in examples)
 
-    def _is_here(self, source: DataSource) -> bool:
+    def _is_here(self, source: Place) -> bool:
         """Return whether rows can be read without a network."""
         if source.embedded:
             return True
@@ -146,23 +160,27 @@ def _table(spec: StudySpec, rows: Sequence[TaskPlan]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("checkpoint", "task"):
         table.add_column(name, overflow="fold", min_width=8)
-    for name in ("examples", "k", "prompt\ntokens", "completion\ntokens", "GPU-\nhours"):
+    # with a column more, 80 columns are tight
+    examples, verdicts = ("examples", []) if spec.judge is None else ("exam-\nples", ["ver-\ndicts"])
+    for name in (examples, "k", "prompt\ntokens", "completion\ntokens", "GPU-\nhours", *verdicts):
         table.add_column(name, justify="right", no_wrap=True)
     for label in dict.fromkeys(row.label for row in rows):
         members = [row for row in rows if row.label == label]
         for number, row in enumerate(members):
             counts = (f"{row.num_examples:,}", str(row.num_generations))
-            table.add_row(escape(label) if number == 0 else "", row.task, *counts, *_amounts(spec, [row]))
+            table.add_row(escape(label) if number == 0 else "", escape(row.task), *counts, *_amounts(spec, [row]))
         if len(members) > 1:
             table.add_row("", "sum", "", "", *_amounts(spec, members), style="dim", end_section=True)
     table.add_row("all", "", "", "", *_amounts(spec, rows), style="bold")
     return table
 
 
-def _amounts(spec: StudySpec, rows: Sequence[TaskPlan]) -> tuple[str, str, str]:
+def _amounts(spec: StudySpec, rows: Sequence[TaskPlan]) -> tuple[str, ...]:
     known = [row.num_prompt_tokens for row in rows if row.num_prompt_tokens is not None]
     prompt = "?" if not known else _short(sum(known)) if len(known) == len(rows) else f"≥ {_short(sum(known))}"
-    return prompt, _short(sum(row.num_completion_tokens for row in rows)), _hours(gpu_hours(spec, rows))
+    amounts = prompt, _short(sum(row.num_completion_tokens for row in rows)), _hours(gpu_hours(spec, rows))
+    verdicts = sum(row.num_verdicts for row in rows)
+    return amounts if spec.judge is None else (*amounts, _short(verdicts) if verdicts else "")
 
 
 def gpu_hours(spec: StudySpec, rows: Sequence[TaskPlan]) -> float:
@@ -200,7 +218,23 @@ def _assumptions(spec: StudySpec, rows: Sequence[TaskPlan]) -> list[str]:
         lines.append(
             f"{spec.elicited_label}: the prompt styles beyond {spec.base.label}'s own, k of all of them together"
         )
+    if spec.judge is not None and any(row.num_verdicts for row in rows):
+        lines.append(_judging(spec.judge))
     return lines
+
+
+def _judging(judge: JudgeConfig) -> str:
+    """Return who judges and what the number of verdicts is about."""
+    limit = (
+        "a person is asked before it begins"
+        if judge.max_calls is None
+        else f"at most {judge.max_calls:,} calls a checkpoint"
+    )
+    return (
+        f"verdicts: of {judge.label or judge.ckpt}, {'both orders' if judge.swap else 'one order'} of each pair; those "
+        f"in {judge.verdicts} are not asked for again, and a reward model is asked once an answer; {limit} "
+        "(judge.max_calls)"
+    )
 
 
 def _found(spec: StudySpec, rows: Sequence[TaskPlan], found: FoundRuns) -> list[str]:

@@ -4,25 +4,30 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 import msgspec
 
 from harness.audit.prompts import open_prompts
 from harness.cli.elicit import run_elicited
-from harness.cli.eval import run_prepared
+from harness.cli.eval import print_kin, run_prepared
+from harness.cli.progress import confirm_calls
 from harness.errors import CheckpointError, EngineError, LockedError, SpecError, StoreError, UsageError
+from harness.reading import resolve_sampling
 from harness.schema import RunRecord
-from harness.spec import EvalConfig, SamplingConfig, resolve_sampling
+from harness.spec import LM_EVAL_PREFIX, EvalConfig, SamplingConfig, did_you_mean
 from harness.store import read_json, run_path
 from harness.study.claims import DifferenceClaim, GapClaim, ScoreClaim, parse_claim
 from harness.study.runs import Asked, FoundRuns, find_study_runs, named_runs
 from harness.study.spec import StudyCheckpoint, StudySpec
-from harness.wiring import close_scorers, prepare_run
+from harness.wiring import choose_tasks, close_scorers, prepare_run
 from reports.published import find_published
 from tasks.registry import select_tasks
 from tasks.task import BenchmarkTask
+
+if TYPE_CHECKING:
+    from harness.wiring import EvalTask
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,23 @@ def check_claims(spec: StudySpec) -> None:
     Raises:
         UsageError: if a claim names no task and no suite.
     """
+    of_lm_eval = any(name.startswith(LM_EVAL_PREFIX) for name in spec.tasks)
+    own = {name for task in (study_tasks(spec) if of_lm_eval else ()) for name in (task.name, task.suite)}
     for claim in spec.claims:
         parsed = parse_claim(claim.claim, spec.labels)
-        if isinstance(parsed, DifferenceClaim | ScoreClaim | GapClaim) and parsed.column != "overall":
+        if isinstance(parsed, DifferenceClaim | ScoreClaim | GapClaim) and parsed.column not in ("overall", *own):
             try:
-                select_tasks((parsed.column,))
+                _check_column(spec, parsed.column, own)
             except UsageError as error:
                 raise UsageError(f'claim "{claim.claim}": {error}') from error
+
+
+def _check_column(spec: StudySpec, column: str, own: set[str]) -> None:
+    if not column.startswith(LM_EVAL_PREFIX):
+        select_tasks((column,))
+    elif spec.tasks:  # without them runs are all there is, and nobody can tell yet what they measured
+        hint = did_you_mean(column, own) or (f"; known: {', '.join(sorted(own))}" if own else "")
+        raise UsageError(f"{column} is no task of the study{hint}")
 
 
 def check_sources(spec: StudySpec) -> None:
@@ -79,28 +94,61 @@ def asked_of(spec: StudySpec) -> dict[str, dict[str, Asked]]:
         HarnessError: if a task, preset or prompt style does not exist, or a sampling value is out of range.
     """
     evaluated = [checkpoint for checkpoint in spec.checkpoints if checkpoint.ckpt]
-    tasks = select_tasks(spec.tasks) if evaluated else ()
+    tasks = study_tasks(spec) if evaluated else ()
     return {checkpoint.label: {task.name: _asked(spec, checkpoint, task) for task in tasks} for checkpoint in evaluated}
 
 
-def _asked(spec: StudySpec, checkpoint: StudyCheckpoint, task: BenchmarkTask) -> Asked:
+def study_tasks(spec: StudySpec) -> "tuple[EvalTask, ...]":
+    """Return the tasks of a study; those of lm-eval are loaded with their rows.
+
+    Raises:
+        HarnessError: if a name stands for no task, or a task of lm-eval cannot be loaded.
+    """
+    return choose_tasks(
+        EvalConfig(ckpt="", tasks=spec.tasks, lm_eval=spec.lm_eval, data_dir=spec.data_dir, hub_dir=spec.hub_dir)
+    )
+
+
+def check_judge(spec: StudySpec) -> None:
+    """Check that somebody judges what needs a judge.
+
+    Raises:
+        UsageError: if judged tasks are to be evaluated and nobody does.
+    """
+    if spec.judge is not None or not any(checkpoint.ckpt for checkpoint in spec.checkpoints):
+        return
+    if judged := [task.name for task in study_tasks(spec) if task.judging is not None]:
+        raise UsageError(
+            f"{', '.join(judged)} need{'s' if len(judged) == 1 else ''} a judge, and the study names none: "
+            'add a [judge] table, or judge = "FILE" '
+            "(docs/chat.md)"
+        )
+
+
+def _asked(spec: StudySpec, checkpoint: StudyCheckpoint, task: "EvalTask") -> Asked:
     if checkpoint.prompting not in ("auto", *task.styles):
         raise SpecError(
             f"checkpoint {checkpoint.label}: {task.name} has no {checkpoint.prompting} prompt; set prompting to "
             f"{' or '.join(task.styles)}, or leave it out"
         )
     try:
-        sampling = resolve_sampling(task.sampling(spec.preset, "chat"), _overlaid(spec.sampling, checkpoint.sampling))
+        overrides = SamplingConfig() if task.weighs else _overlaid(spec.sampling, checkpoint.sampling)
+        sampling = resolve_sampling(task.sampling(spec.preset, "chat"), overrides)
     except SpecError as error:
         raise SpecError(f"checkpoint {checkpoint.label}: {error}") from error
     accepted = spec.accept_data.get(task.name)
-    registered = task.source.num_examples
+    registered = num_rows(task)
     return Asked(
         version=task.version,
         data_sha256=accepted or task.data_sha256,
         num_examples=None if accepted else min(registered, spec.limit or registered),
         sampling=msgspec.structs.replace(sampling, stop=()),
     )
+
+
+def num_rows(task: "EvalTask") -> int:
+    """Return how many examples a task has: as registered, or of lm-eval's as loaded."""
+    return task.source.num_examples if isinstance(task, BenchmarkTask) else len(task.data.examples)
 
 
 def _overlaid(below: SamplingConfig, above: SamplingConfig) -> SamplingConfig:
@@ -119,6 +167,8 @@ def eval_config(spec: StudySpec, checkpoint: StudyCheckpoint) -> EvalConfig:
         preset=spec.preset,
         sampling=_overlaid(spec.sampling, checkpoint.sampling),
         engine=spec.engine,
+        lm_eval=spec.lm_eval,
+        judge=spec.judge,
         prompting=checkpoint.prompting,
         enable_thinking=checkpoint.enable_thinking,
         chat_template=checkpoint.chat_template,
@@ -162,8 +212,9 @@ def _describe_given(checkpoint: StudyCheckpoint) -> str:
 
 
 def _evaluate(config: EvalConfig, label: str) -> StudyOutcome:
-    prepared = prepare_run(config)
+    prepared = prepare_run(config, confirm_calls())
     try:
+        print_kin(prepared.kin)
         path = run_path(Path(config.out), prepared.spec)
         was_complete = _is_complete(path)
         _show_label(label)

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.schema import Estimate, RunRecord, TaskSummary
-from reports.table import percent, points
+from harness.schema import OWN_UNIT, Estimate, RunRecord, TaskSummary
+from reports.table import percent, plain, points
 
 WIDTH_WHEN_PIPED = 132
 """Columns when the output is not a terminal: nothing is cut."""
@@ -33,8 +33,16 @@ def print_run(record: RunRecord, path: Path) -> None:
     console.print(scores_table(record))
     if seconds := _seconds(record):
         console.print(seconds, style="dim", highlight=False)
+    unjudged = {ref.name for ref in spec.tasks if ref.scorer.startswith("unjudged@")}
     for summary in record.tasks:
-        if summary.num_error:
+        if summary.task in unjudged:
+            console.print(
+                f"[yellow]{summary.task}: the answers are stored and not judged yet: harness score {escape(str(path))} "
+                "--judge FILE[/]",
+                highlight=False,
+                soft_wrap=True,
+            )
+        elif summary.num_error:
             console.print(
                 f"[red]{summary.task}: {summary.num_error} of {summary.num_planned} requests ended in error; "
                 "the score is over the others; run the same command again to retry[/]",
@@ -68,7 +76,10 @@ def scores_table(record: RunRecord) -> Table:
             *(str(counts[row]) for counts in rare.values()),
         )
         for name, estimate in summary.other_metrics.items():
-            table.add_row(escape(name), *_numbers(estimate), style="dim")
+            if (unit := OWN_UNIT.get(name)) is None:
+                table.add_row(escape(name), *_numbers(estimate), style="dim")
+            else:
+                table.add_row(escape(f"{name} ({unit})"), *_own_numbers(estimate, unit), style="dim")
     return table
 
 
@@ -96,6 +107,14 @@ def _seconds(record: RunRecord) -> str:
 
 def _numbers(estimate: Estimate) -> tuple[str, str]:
     return points(estimate.value), f"{points(estimate.ci_low)} – {points(estimate.ci_high)}"
+
+
+def _own_numbers(estimate: Estimate, unit: str) -> tuple[str, str]:
+    """Return a number that is no share as it is."""
+    value, low, high = (
+        plain(x, 0 if unit == "characters" else 2) for x in (estimate.value, estimate.ci_low, estimate.ci_high)
+    )
+    return value, f"{low} – {high}"
 
 
 def _counts(summary: TaskSummary) -> tuple[str, ...]:

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.options import data_options, scoring_config, scoring_options, split_accepted
 from harness.cli.table import stdout_console
 from harness.errors import EXIT_NEGATIVE, EXIT_OK
+from harness.judging.protocol import JudgeProtocol
 from harness.wiring import close_scorers, plan_tasks, scorer_options
 from tasks.check import TaskCheck, check_task
-from tasks.dataset import DataSource, Shots, check_hash
+from tasks.dataset import Shots, check_hash
+from tasks.places import Place
 from tasks.registry import SUITES, TASKS, select_tasks
 from tasks.task import BenchmarkTask
 
@@ -55,10 +58,12 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
             ("protocol", task.protocol),
             ("metric", task.metric),
             ("rows", f"{source.num_examples} from {_place(source)}"),
-            ("sha256", source.sha256),
+            ("sha256", source.sha256 or "none registered: accept what your rows hash to (docs/data.md)"),
+            *((f"+ {join.field}", f"{join.what}, from {_place(join)}") for join in source.joins),
             *((f"{style} prompt", task.prompt_id(style)) for style in task.styles),
             *([("few_shot from", _shots_place(task.shots))] if task.shots else []),
             *((f"preset {preset}", _sampling(task, preset)) for preset in task.presets),
+            *([("judge asked", _judging(task.judging))] if task.judging else []),
         )
         console.print(f"[bold]{task.name}[/] version {task.version}, suite {task.suite}", highlight=False)
         for label, text in rows:
@@ -79,8 +84,10 @@ def show(name: str, data_dir: str | None, hub_dir: str | None, accept_data: tupl
 @scoring_options
 def check(names: tuple[str, ...], **flags: Any) -> int:
     """Check that rows are the registered ones, references score 1, and empty and near-miss answers score 0."""
-    chosen = tuple(name for given in names or tuple(TASKS) for name in given.split(","))
+    complete = tuple(name for name, task in TASKS.items() if task.data_sha256)
+    chosen = tuple(name for given in names or complete for name in given.split(","))
     config = scoring_config(flags, ckpt="", tasks=chosen, limit=flags["limit"])
+    config = msgspec.structs.replace(config, judge="later")  # nobody is asked what answers are worth
     options = scorer_options(config)
     planned, _ = plan_tasks(select_tasks(config.tasks), config, options, "chat")
     checks, seconds = [], []
@@ -122,15 +129,24 @@ def _print_checks(checks: list[TaskCheck], seconds: list[float]) -> None:
 
 
 def _check_row(found: TaskCheck) -> tuple[str, ...]:
+    if found.is_judged:
+        return (found.task, str(found.num_examples), *["a judge decides"] * 3)
     counts = (found.num_gold, found.num_empty, found.num_near_miss)
     shares = ("none given" if count is None else f"{count}/{found.num_examples}" for count in counts)
     return (found.task, str(found.num_examples), *shares)
 
 
-def _place(source: DataSource) -> str:
-    if source.embedded:
+def _place(place: Place) -> str:
+    if place.embedded:
         return "the package"
-    return " or ".join(filter(None, [source.local and f"DATA/{source.local}", source.hub or source.evalplus]))
+    return " or ".join(filter(None, [place.local and f"DATA/{place.local}", place.origin]))
+
+
+def _judging(judging: JudgeProtocol) -> str:
+    what = f"which of two answers is better, the other is {judging.baseline}'s"
+    if judging.kind == "rating":
+        what = f"a rating from 1 to {judging.highest}"
+    return f"{what}, by the prompts of {f'DATA/{judging.templates.local}' if judging.templates else 'the harness'}"
 
 
 def _shots_place(shots: Shots) -> str:

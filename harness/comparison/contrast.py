@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from harness.comparison.coverage import measure_coverage
+from harness.comparison.length import measure_length_effect
 from harness.comparison.sample import CELLS, CELLS_UNKNOWN, CellMeans, cell_columns, merge_cells
 from harness.findings import Arm, Cell, Coverage, Decomposition, Outcomes, TaskComparison
 from harness.pairing import PairedTask
@@ -30,6 +31,8 @@ class Settings:
     level: float
     seed: int
     num_resamples: int
+    length_effects: bool = True
+    """Whether win rates are controlled for length, which takes seconds a task."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,9 @@ def contrast_task(
         num_lost=int((pair.differences < 0).sum()),
         decomposition=decomposition,
         coverage=_coverage(pair, samples, level),
+        length_effect=measure_length_effect(pair, level, settings.seed, settings.num_resamples)
+        if settings.length_effects
+        else None,
     )
     return Contrast(pair, comparison, base, candidate, references, *parts)
 

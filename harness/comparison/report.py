@@ -42,6 +42,8 @@ class CompareOptions:
     """Fields that may differ although they decide the result."""
     trained_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Domains by candidate label, in place of what the runs' training.json say; `*` stands for every candidate."""
+    length_effects: bool = True
+    """Whether win rates are controlled for length, which takes seconds a task."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _contrast_all(
     sides: Sides, pairs: Mapping[str, Sequence[PairedTask]], options: CompareOptions
 ) -> dict[str, list[Contrast]]:
     """Return every candidate's contrasts in the base's order; candidates with the same examples share the draws."""
-    settings = Settings(level=options.level, seed=options.seed, num_resamples=options.num_resamples)
+    settings = Settings(options.level, options.seed, options.num_resamples, options.length_effects)
     found: dict[str, list[Contrast]] = {label: [] for label in pairs}
     for task in sides.base.tasks:
         of_task = {label: pair for label, given in pairs.items() for pair in given if pair.name == task}

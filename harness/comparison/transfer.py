@@ -36,7 +36,7 @@ def find_trained(given: Iterable[str], suites: Collection[str]) -> tuple[str, ..
     Raises:
         UsageError: if a name is not even a domain.
     """
-    known = {"chat", "math", "code", "general", *suites}
+    known = {"chat", "math", "code", "general", "lab-chat", "lab-math", "lab-code", *suites}
     names = tuple(given)
     unknown = [name for name in names if name not in known and f"lab-{name}" not in known]
     if unknown:

@@ -105,6 +105,7 @@ class OpenAiEngine:
             "owned_by": model.owned_by if model else None,
             "max_model_len": model.max_model_len if model else None,
             "turn_ends": dict(tally.turn_ends),
+            "answered_as": tally.answered_as,
             "served_by": list(tally.served_by),
             "client": f"openai {version('openai')}",
             "concurrency": config.concurrency,
@@ -116,6 +117,7 @@ class OpenAiEngine:
             "num_content_filtered": tally.notes["content_filter"],
             "num_cut_at_stop": tally.notes["stop"],
             "num_choices_joined": tally.notes["joined"],
+            "num_words_unlisted": tally.notes["unlisted"],
         }
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:

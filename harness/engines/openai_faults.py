@@ -27,6 +27,7 @@ _SETTINGS = {
     "enable_thinking": "enable_thinking",
     "echo": "echo",
     "logprobs": "logprobs",
+    "top_logprobs": "likelihoods of words",
 }
 """Field of a request's body to what users know it by."""
 

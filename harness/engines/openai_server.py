@@ -34,6 +34,8 @@ class Tally:
     version: str | None = None
     turn_ends: dict[str, int] = field(default_factory=dict)
     """Tokens that completions are asked to end at, beside the server's own; none where it does not know the wish."""
+    answered_as: str | None = None
+    """The model as the first answer named it."""
     served_by: dict[str, None] = field(default_factory=dict)
     """Models and builds that answers named, in the order of their first answer."""
     retries: Counter[str] = field(default_factory=Counter)
@@ -73,7 +75,9 @@ class Server:
             self._tally.version = await self._client.ask_version()
             self._tally.turn_ends = await self._find_turn_ends(model.id)
         ends = tuple(self._tally.turn_ends.values())
-        self._speech = Speech(model.id, DIALECTS.get(model.owned_by or ""), enable_thinking, ends)
+        self._speech = Speech(
+            model.id, DIALECTS.get(model.owned_by or ""), enable_thinking, ends, self._config.top_logprobs
+        )
 
     async def ask(self, request: Request) -> Generation:
         """Return the answer to a request, or why there is none after as many tries as are allowed.
@@ -107,12 +111,26 @@ class Server:
         await self._client.close()
 
     def _accept(self, answer: Answer, seconds: float) -> Generation:
+        self._check_same_model(answer.model)
         self._note_success()
         self._pace.widen()
         self._tally.notes.update(answer.notes)
         if len(self._tally.served_by) < MOST_NAMES:
-            self._tally.served_by.update(dict.fromkeys(answer.served_by))
+            self._tally.served_by.update(dict.fromkeys(name for name in (answer.model, answer.build) if name))
         return msgspec.structs.replace(answer.generation, seconds=seconds)
+
+    def _check_same_model(self, name: str | None) -> None:
+        """Stop where another model answers than before; its name in answers may be another than in the list.
+
+        Raises:
+            EngineError: naming both.
+        """
+        first = self._tally.answered_as = self._tally.answered_as or name
+        if name and name != first:
+            raise EngineError(
+                f"the server at {self._client.host} answered as {first} and now answers as {name}: another model than "
+                "before; choose one that stays the same (engine.model), and begin anew"
+            )
 
     async def _learn(self, fault: Fault, request: Request, turn: Turn, is_last: bool) -> None:
         """Go slower, or find out whether the server is to blame for a fault."""

@@ -13,8 +13,10 @@ from typing import Any, Literal
 import msgspec
 
 from harness.engines.choices import context_request
+from harness.engines.failed import failed
+from harness.engines.openai_words import is_word_choice, weigh_words
 from harness.errors import EngineError
-from harness.schema import Choice, FinishReason, Generation, Likelihood, Message, Request
+from harness.schema import Choice, FinishReason, Generation, Likelihood, Message, Request, Sampling
 from harness.spec import content_hash
 
 FINISH: dict[str | None, FinishReason] = {
@@ -75,9 +77,23 @@ class _Logprobs(msgspec.Struct):
     top_logprobs: list[dict[str, float] | None] | None = None
 
 
+class _Alternative(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _ChatToken(msgspec.Struct):
+    top_logprobs: list[_Alternative] = []
+
+
+class _ChatLogprobs(msgspec.Struct):
+    content: list[_ChatToken] | None = None
+
+
 class _ChatChoice(msgspec.Struct):
     message: _Message
     finish_reason: str | None = None
+    logprobs: _ChatLogprobs | None = None
 
 
 class _TextChoice(msgspec.Struct):
@@ -107,11 +123,14 @@ class Answer:
 
     generation: Generation
     """Its seconds are 0."""
-    served_by: tuple[str, ...] = ()
-    """Model and build (`system_fingerprint`), where the answer names them."""
+    model: str | None = None
+    """As the answer names it."""
+    build: str | None = None
+    """The answer's `system_fingerprint`."""
     notes: tuple[str, ...] = ()
     """What is worth counting: `reasoning` was apart from the text, the `content_filter` ended it, a `stop` string was
-    still in it, the beginning of a choice `joined` the last token of its context."""
+    still in it, the beginning of a choice `joined` the last token of its context, a word was `unlisted` among the
+    likeliest beginnings."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +154,8 @@ class Speech:
     enable_thinking: bool | None = None
     end_tokens: tuple[int, ...] = ()
     """Tokens that end a completion beside the server's own."""
+    num_listed: int = 20
+    """Tokens whose probabilities are asked for where words are weighed."""
 
 
 def make_call(request: Request, speech: Speech) -> Call:
@@ -145,6 +166,9 @@ def make_call(request: Request, speech: Speech) -> Call:
             not known to do so.
     """
     request_id = content_hash(msgspec.to_builtins(request.key))[:32]
+    if request.choices and is_word_choice(request):
+        body = {"model": speech.model, **_weighing_fields(request, speech), **_chat_fields(request, speech)}
+        return Call(request_id, "chat", body, partial(_read_words, request))
     if request.choices:
         prompts = _choice_prompts(request)
         body = {"prompt": prompts, "max_tokens": 1, "temperature": 0.0, "echo": True, "logprobs": 1}
@@ -155,12 +179,7 @@ def make_call(request: Request, speech: Speech) -> Call:
     if request.messages is None:
         body["prompt"] = request.prompt or ""
         return Call(request_id, "text", body, partial(_read_text, request))
-    body["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
-    if request.messages[-1:] and request.messages[-1].role == "assistant":
-        body |= _continuing_fields(request, speech.dialect)
-    if speech.enable_thinking is not None:
-        body["chat_template_kwargs"] = {"enable_thinking": speech.enable_thinking}
-    return Call(request_id, "chat", body, partial(_read_chat, request))
+    return Call(request_id, "chat", body | _chat_fields(request, speech), partial(_read_chat, request))
 
 
 def probe_request(request: Request) -> Request:
@@ -197,6 +216,26 @@ def _sampling_fields(request: Request, dialect: Dialect | None) -> dict[str, Any
     return fields
 
 
+def _weighing_fields(request: Request, speech: Speech) -> dict[str, Any]:
+    """Return what makes a server tell the probabilities of a first token as the model has them.
+
+    One token is drawn at temperature 1 and thrown away: some servers (SGLang) list probabilities as the temperature
+    leaves them.
+    """
+    plain = msgspec.structs.replace(request, sampling=Sampling(temperature=1.0, max_tokens=1))
+    return {**_sampling_fields(plain, speech.dialect), "logprobs": True, "top_logprobs": speech.num_listed}
+
+
+def _chat_fields(request: Request, speech: Speech) -> dict[str, Any]:
+    messages = request.messages or ()
+    fields: dict[str, Any] = {"messages": [{"role": message.role, "content": message.content} for message in messages]}
+    if messages and messages[-1].role == "assistant":
+        fields |= _continuing_fields(request, speech.dialect)
+    if speech.enable_thinking is not None:
+        fields["chat_template_kwargs"] = {"enable_thinking": speech.enable_thinking}
+    return fields
+
+
 def _continuing_fields(request: Request, dialect: Dialect | None) -> Mapping[str, Any]:
     if dialect is None:
         raise EngineError(
@@ -219,6 +258,34 @@ def _read_text(request: Request, content: bytes) -> Answer:
     return _answer(request, reply, choice.text, choice.finish_reason)
 
 
+def _read_words(request: Request, content: bytes) -> Answer:
+    """Weigh words by the first token's likeliest alternatives."""
+    reply = msgspec.json.decode(content, type=_ChatReply)
+    logprobs = _only(reply.choices).logprobs
+    tokens = logprobs.content if logprobs else None
+    if tokens is None or (tokens and not tokens[0].top_logprobs):
+        raise EngineError(
+            "the server does not give the likeliest first tokens of an answer (logprobs with top_logprobs), by which "
+            f"{request.key.task} weighs words: use engine hf or vllm, a server that does (OpenAI, vLLM, SGLang, "
+            'llama.cpp), or --prompting completion (for a judge, read = "text")'
+        )
+    listed = [(item.token, item.logprob) for token in tokens[:1] for item in token.top_logprobs]
+    likelihoods, num_missing, error = weigh_words(request.choices, listed)
+    usage = reply.usage or _Usage()
+    if error:
+        return Answer(failed(request, error, usage.prompt_tokens), reply.model, reply.system_fingerprint)
+    generation = Generation(
+        key=request.key,
+        text="",
+        finish_reason="stop",
+        num_prompt_tokens=usage.prompt_tokens,
+        num_completion_tokens=0,
+        seconds=0.0,
+        likelihoods=likelihoods,
+    )
+    return Answer(generation, reply.model, reply.system_fingerprint, ("unlisted",) * num_missing)
+
+
 def _only(choices: list[Any]) -> Any:
     if len(choices) != 1:
         raise msgspec.ValidationError(f"it has {len(choices)} choices where one was asked for")
@@ -237,7 +304,8 @@ def _answer(request: Request, reply: _Reply, text: str, finish: str | None, has_
         seconds=0.0,
     )
     happened = {"reasoning": has_reasoning, "content_filter": finish == "content_filter", "stop": cut != text}
-    return Answer(generation, _names(reply), tuple(name for name, is_true in happened.items() if is_true))
+    notes = tuple(name for name, is_true in happened.items() if is_true)
+    return Answer(generation, reply.model, reply.system_fingerprint, notes)
 
 
 def _cut(text: str, stop: tuple[str, ...]) -> str:
@@ -251,8 +319,9 @@ def _choice_prompts(request: Request) -> list[str]:
     contexts = [context_request(request, choice) for choice in request.choices]
     if any(item.messages is not None for item in contexts):
         raise EngineError(
-            f"{request.key.task} asks how likely given answers are, and a server does not show how it renders a "
-            "conversation: pass --prompting completion, or use engine hf or vllm"
+            f"{request.key.task} asks how likely answers of several words are, and a server does not show how it "
+            "renders a conversation, after which it weighs single words only: pass --prompting completion, or use "
+            "engine hf or vllm"
         )
     if not all((item.prompt or "").strip() for item in contexts):
         raise EngineError(
@@ -296,7 +365,7 @@ def _read_choices(request: Request, prompts: list[str], content: bytes) -> Answe
         error=error,
         likelihoods=() if error else tuple(likelihoods),
     )
-    return Answer(generation, _names(reply), ("joined",) * num_joined)
+    return Answer(generation, reply.model, reply.system_fingerprint, ("joined",) * num_joined)
 
 
 def _weigh(logprobs: _Logprobs, start: int) -> Likelihood:
@@ -307,7 +376,3 @@ def _weigh(logprobs: _Logprobs, start: int) -> Likelihood:
         raise msgspec.ValidationError("it lacks log-probabilities of the choice's tokens")
     is_greedy = all(value >= most for value, most in zip(chosen, best, strict=True))
     return Likelihood(logprob=sum(chosen), is_greedy=is_greedy, num_tokens=len(chosen))
-
-
-def _names(reply: _Reply) -> tuple[str, ...]:
-    return tuple(name for name in (reply.model, reply.system_fingerprint) if name)

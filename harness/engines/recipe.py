@@ -22,7 +22,8 @@ Render = Callable[[Request], tuple[str, list[int] | None]]
 """A request's prompt as the engine sends it: text, and token ids (None where the engine has no tokenizer)."""
 
 CAN_WEIGH = frozenset({"hf", "vllm", "openai"})
-"""Engines that can tell how likely a given continuation is, which multiple-choice tasks need."""
+"""Engines that can tell how likely a given continuation is, which multiple-choice tasks and judges need; openai after
+plain text, and after a conversation where each continuation is a single word."""
 
 
 @dataclass(frozen=True)

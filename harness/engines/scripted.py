@@ -109,7 +109,7 @@ def _read_script(path: Path) -> dict[RequestKey, ScriptLine]:
     try:
         lines = path.read_bytes().splitlines()
         found = [msgspec.json.decode(line, type=ScriptLine) for line in lines if line.strip()]
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"cannot read script {path}: {error}; expected JSONL of task, example_id, text"
         ) from error

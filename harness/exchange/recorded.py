@@ -9,7 +9,7 @@ import msgspec
 
 from harness.engines.imported import IMPORTED
 from harness.exchange.log import Answer, Log, LoggedTask
-from harness.interfaces import Scorer
+from harness.interfaces import Earlier, Scorer
 from harness.plan import PlannedTask
 from harness.schema import (
     Choice,
@@ -93,11 +93,14 @@ class RecordedTask:
         """Return the rows."""
         return self.data
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
+    def follows(self, example: Example) -> None:
+        """Nothing waits for an answer: all are there already."""
+
+    def messages(self, example: Example, earlier: Earlier = ()) -> tuple[Message, ...]:
         """Return the input; nobody is sent it."""
         return (Message(role="user", content=example.input),)
 
-    def plain_prompt(self, example: Example, prompting: str) -> str:
+    def plain_prompt(self, example: Example, prompting: str, earlier: Earlier = ()) -> str:
         """Return the input; nobody is sent it."""
         return example.input
 

@@ -43,7 +43,7 @@ def judge_runs(
     Args:
         baseline: what must not be lost.
         candidate: what is judged.
-        policy: as from `harness.spec.parse_policy`, so in range.
+        policy: as from `harness.reading.parse_policy`, so in range.
         allow_drift: fields that may differ between the runs (harness.identity.MUST_AGREE_WITH_BASE).
 
     Raises:

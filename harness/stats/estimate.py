@@ -77,6 +77,39 @@ def estimate_mean(sums: Floats, counts: Floats, clusters: NDArray[np.int64] | No
     )
 
 
+def estimate_amount(amounts: Floats, clusters: NDArray[np.int64] | None, level: float = 0.95) -> Estimate:
+    """Estimate the mean of amounts that have no upper bound, such as lengths in characters.
+
+    Mean, clustered standard error and interval as in `estimate_mean`, the lower end not below 0. Where no unit differs
+    there is an error of 0 and no interval: nothing bounds what was not seen.
+
+    Args:
+        amounts: shape (n,), each at least 0.
+        clusters: shape (n,), cluster number of each example; None means that each stands alone.
+        level: coverage of the interval.
+
+    Returns:
+        The estimate. n = 0: all nan. One unit: value, nan stderr and interval.
+    """
+    num_examples = len(amounts)
+    if num_examples == 0:
+        return _undefined(level, num_examples=0)
+    groups = unit_numbers(clusters, num_examples)
+    sizes = np.bincount(groups).astype(np.float64)
+    value = float(amounts.mean())
+    residuals = np.bincount(groups, weights=amounts - value).astype(np.float64)
+    stderr, low, high, method = math.nan, math.nan, math.nan, "undefined: one cluster"
+    if len(sizes) > 1:
+        stderr = math.sqrt(len(sizes) / (len(sizes) - 1) * float(residuals @ residuals)) / num_examples
+        if stderr <= NO_VARIANCE * value:
+            stderr, method = 0.0, "undefined: no variance seen"
+        else:
+            below, above = skewed_arms(residuals, cluster_degrees(sizes), level)
+            low, high = max(0.0, value - below * stderr), value + above * stderr
+            method = "t" if len(sizes) == num_examples else "clustered t"
+    return Estimate(value, stderr, low, high, level, method, num_examples, len(sizes))
+
+
 def cluster_numbers(clusters: Sequence[str | None]) -> NDArray[np.int64] | None:
     """Return clusters as numbers, an example without one being its own; None if no example has one."""
     if all(cluster is None for cluster in clusters):

@@ -5,7 +5,6 @@ judged whom, and on which answers, is the caller's knowledge.
 """
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,8 @@ from numpy.typing import NDArray
 
 from harness.schema import Estimate
 from harness.stats.estimate import NO_VARIANCE, Floats, estimate_mean, unit_numbers
-from harness.stats.resample import percentile_interval
-
-UNINFORMED = 1000.0
-"""A coefficient's standard error, in log-odds, that only a likelihood without a maximum leaves: it is flat there."""
+from harness.stats.logistic import bootstrap_estimate, fit_logistic
+from harness.stats.resample import draw_units
 
 
 @dataclass(frozen=True)
@@ -94,6 +91,20 @@ class LengthControl:
     """Resamples without a fit; a single one leaves errors and intervals undefined."""
 
 
+@dataclass(frozen=True)
+class LengthContrast:
+    """How far two models' win rates against the same baseline differ: candidate − base, on the same instructions."""
+
+    raw: Estimate
+    """Of mean preferences."""
+    controlled: Estimate
+    """Of length-controlled win rates."""
+    length_effect: Estimate
+    """raw − controlled: what the candidate's lengths gave it beyond what the base's gave the base; signed."""
+    num_undefined: int
+    """Resamples in which one of the two has no fit; a single one leaves errors and intervals undefined."""
+
+
 def length_terms(gaps: Floats, weights: Floats | None = None) -> Floats:
     """Return tanh(gap/sd), the term of length of each row (Dubois et al. 2024).
 
@@ -158,7 +169,7 @@ def fit_length_model(battles: Battles, anchor: Anchor | None = None, weights: Fl
         rows = np.stack([np.zeros(len(anchor.preferences)), anchor.length_terms, anchor.difficulties], axis=1)
         design, shares = np.concatenate([design, rows]), np.concatenate([shares, anchor.preferences])
         counts = np.concatenate([counts, np.full(len(rows), anchor.weight)])
-    return LengthModel(*_maximum_likelihood(design, shares, counts))
+    return LengthModel(*fit_logistic(design, shares, counts).tolist())
 
 
 def estimate_length_control(
@@ -191,68 +202,79 @@ def estimate_length_control(
     count = len(battles.preferences)
     raw = estimate_mean(battles.preferences, np.ones(count), battles.clusters, level)
     model = fit_length_model(battles, anchor)
-    controlled = _win_rate(model, battles, np.ones(count)) if count else math.nan
+    controlled = float(controlled_preferences(model, battles.difficulty_terms).mean()) if count else math.nan
     draws = _resample(battles, anchor, num_resamples, rng)
     return LengthControl(
         raw=raw,
-        controlled=_percentile_estimate(controlled, draws[:, 0], raw),
-        length_effect=_percentile_estimate(raw.value - controlled, draws[:, 1], raw),
+        controlled=bootstrap_estimate(controlled, draws[:, 0], level, raw.num_examples, raw.num_clusters),
+        length_effect=bootstrap_estimate(
+            raw.value - controlled, draws[:, 1], level, raw.num_examples, raw.num_clusters
+        ),
         model=model,
         num_undefined=int(np.isnan(draws[:, 0]).sum()),
     )
 
 
+def compare_length_control(
+    base: Battles,
+    candidate: Battles,
+    rng: np.random.Generator,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+) -> LengthContrast:
+    """Estimate how far two models' win rates against one baseline differ, with and without length.
+
+    Each model has a fit of its own, as in `estimate_length_control`; a resample draws instructions once for both, so
+    that what they share cancels. All three intervals are percentile intervals of those draws.
+
+    Args:
+        base: one model's judged pairs.
+        candidate: the other's, on the same instructions.
+        rng: source of randomness; num_resamples · (G − 1) integers are drawn.
+        num_resamples: number of refits of each model.
+        level: coverage of the intervals.
+
+    Returns:
+        Candidate minus base. Undefined as in `estimate_length_control`, where either model has no fit.
+
+    Raises:
+        ValueError: if the two are not on the same instructions: clusters that bear the same numbers, or, without
+            clusters, equally many rows in the same order.
+    """
+    sides = (base, candidate)
+    numbers = [np.arange(len(side.gaps)) if side.clusters is None else side.clusters for side in sides]
+    if set(numbers[0].tolist()) != set(numbers[1].tolist()):
+        raise ValueError("base and candidate were judged on different instructions; give the shared ones alone")
+    units = np.split(unit_numbers(np.concatenate(numbers), sum(map(len, numbers))), [len(numbers[0])])
+    ones = [np.ones(len(side.gaps)) for side in sides]
+    difference = _rates(candidate, ones[1]) - _rates(base, ones[0]) if len(base.gaps) else np.full(2, math.nan)
+    draws = np.full((num_resamples, 2), np.nan)
+    for row, times in zip(draws, draw_units(units[0], num_resamples, rng), strict=False):
+        row[:] = _rates(candidate, times[units[1]]) - _rates(base, times[units[0]])
+    count, num_units = len(base.gaps), len(set(numbers[0].tolist()))
+    raw, controlled, effect = (
+        bootstrap_estimate(float(value), column, level, count, num_units)
+        for value, column in zip(_with_effect(difference), _with_effect(draws.T), strict=True)
+    )
+    return LengthContrast(raw, controlled, effect, num_undefined=int(np.isnan(draws[:, 1]).sum()))
+
+
 def _resample(battles: Battles, anchor: Anchor | None, num_resamples: int, rng: np.random.Generator) -> Floats:
     """Return draws of the controlled win rate and of the length effect, shape (B, 2)."""
     units = unit_numbers(battles.clusters, len(battles.gaps))
-    num_units = int(units.max()) + 1 if len(units) else 0
     draws = np.full((num_resamples, 2), np.nan)
-    if num_units < 2:
-        return draws
-    for row in draws:
-        times = np.bincount(rng.integers(0, num_units, num_units - 1), minlength=num_units)
-        weights = np.asarray(times[units] * (num_units / (num_units - 1)), dtype=np.float64)
-        controlled = _win_rate(fit_length_model(battles, anchor, weights), battles, weights)
-        row[:] = controlled, np.average(battles.preferences, weights=weights) - controlled
+    for row, times in zip(draws, draw_units(units, num_resamples, rng), strict=False):
+        raw, controlled = _rates(battles, times[units], anchor)
+        row[:] = controlled, raw - controlled
     return draws
 
 
-def _win_rate(model: LengthModel, battles: Battles, weights: Floats) -> float:
-    return float(np.average(controlled_preferences(model, battles.difficulty_terms), weights=weights))
+def _rates(battles: Battles, weights: Floats, anchor: Anchor | None = None) -> Floats:
+    """Return the raw and the controlled win rate of weighted battles, shape (2,)."""
+    predicted = controlled_preferences(fit_length_model(battles, anchor, weights), battles.difficulty_terms)
+    return np.array([np.average(column, weights=weights) for column in (battles.preferences, predicted)])
 
 
-def _percentile_estimate(value: float, draws: Floats, raw: Estimate) -> Estimate:
-    stderr = float(draws.std(ddof=1)) if len(draws) > 1 else math.nan
-    low, high = math.nan, math.nan
-    if math.isnan(value):
-        method = "undefined: no fit"
-    elif math.isnan(stderr):
-        method = "undefined: resamples without a fit"
-    elif stderr < NO_VARIANCE:
-        stderr, method = 0.0, "undefined: no variance seen"
-    else:
-        low, high = (float(end) for end in percentile_interval(draws, raw.level))
-        method = "refitted bootstrap"
-    return Estimate(value, stderr, low, high, raw.level, method, raw.num_examples, raw.num_clusters)
-
-
-def _maximum_likelihood(design: Floats, shares: Floats, weights: Floats) -> list[float]:
-    """Return the coefficients of a weighted logistic fit; 0 for columns of zeros, all nan if there is no maximum."""
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.generalized_linear_model import GLM
-    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
-
-    nothing = [math.nan] * design.shape[1]
-    used = design.any(axis=0)
-    if not len(design) or np.isnan(design).any() or np.linalg.matrix_rank(design[:, used]) < used.sum():
-        return nothing
-    with warnings.catch_warnings(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        # statsmodels calls every exact fit a separation, that of all ties too; `UNINFORMED` tells them apart.
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
-        # Separated verdicts add 1 to the log-odds in each iteration; this tolerance stops far beyond `UNINFORMED`.
-        fit = GLM(shares, design[:, used], family=Binomial(), freq_weights=weights).fit(tol=1e-10)
-    if not (fit.converged and fit.bse.max() < UNINFORMED):
-        return nothing
-    coefficients = np.zeros(design.shape[1])
-    coefficients[used] = fit.params
-    return list(coefficients.tolist())
+def _with_effect(rates: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return raw and controlled rates, and the length effect between them."""
+    return rates[0], rates[1], rates[0] - rates[1]

@@ -4,6 +4,7 @@ Draws come from here; what is made of them (averages, ratios, decompositions) is
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,23 @@ def resample_totals(
         size = min(block, num_resamples - start)
         totals[start : start + size] = _draw_weights(num_units, size, rng) @ scaled
     return totals
+
+
+def draw_units(units: NDArray[np.int64], num_resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield how often each unit counts in each resample of the rescaled bootstrap, for statistics that are refitted.
+
+    Args:
+        units: shape (n,), number of each row's unit, from 0 without gaps (`unit_numbers`).
+        num_resamples: number of draws, B.
+        rng: source of randomness; B · (G − 1) integers are drawn.
+
+    Yields:
+        Shape (G,), as in `resample_totals`; nothing where there are fewer than two units.
+    """
+    num_units = int(units.max()) + 1 if len(units) else 0
+    for _ in range(num_resamples if num_units > 1 else 0):
+        times = np.bincount(rng.integers(0, num_units, num_units - 1), minlength=num_units)
+        yield np.asarray(times * (num_units / (num_units - 1)), dtype=np.float64)
 
 
 def fewest_resamples(level: float) -> int:

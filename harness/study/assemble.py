@@ -11,6 +11,7 @@ from harness.study.curve import draw_curves
 from harness.study.findings import CostRow, StudyFindings, StudyRun
 from harness.study.gather import StudyLabels, gather_by_label, gather_study, load_runs
 from harness.study.judge import judge_claims
+from harness.study.judged import find_judged
 from harness.study.lead import find_leads
 from harness.study.spec import StudySpec
 from harness.study.standing import measure_standings
@@ -59,6 +60,7 @@ def assemble_runs(
         runs=tuple(_study_run(label, run) for label in study.by_label for run in runs[label]),
         not_run=tuple(dict.fromkeys((*notes, *_missing_labels(study, notes), *missing))),
         against_controls=contrast_controls(study),
+        judged=find_judged(runs, list(study.by_label)),
     )
 
 

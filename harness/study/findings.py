@@ -118,6 +118,32 @@ class StudyRun(Record, frozen=True):
     record: RunRecord
 
 
+class JudgeNote(Record, frozen=True):
+    """Who judged."""
+
+    name: str
+    kinship: str | None
+    """One sentence that says why the judge is kin of the checkpoint; None if nothing is known that makes it so."""
+
+
+class JudgedFinding(Record, frozen=True):
+    """What a judge found of one run on one task; differences are in the comparisons."""
+
+    label: str
+    spec_id: str
+    """Of the run."""
+    task: str
+    kind: Literal["pair", "rating"]
+    """Preferred to a baseline's answers, or rated by itself."""
+    score: Estimate
+    """Win rate, or mean rating as a share of the highest."""
+    metrics: dict[str, Estimate]
+    """Further ones by name; harness.schema.OWN_UNIT has those that are no shares."""
+    truncated: float
+    """Share of the answers that hit max_tokens; nan where the run does not say."""
+    judge: JudgeNote
+
+
 class StudyFindings(Record, frozen=True):
     """Everything a report of a study is made of, but the texts of generations."""
 
@@ -139,3 +165,5 @@ class StudyFindings(Record, frozen=True):
     """Checkpoints, tasks or sections that are missing, one line each with the reason."""
     against_controls: tuple[ControlContrast, ...] = ()
     """Of candidates and controls that have every task of the base."""
+    judged: tuple[JudgedFinding, ...] = ()
+    """By task, in the study's order."""

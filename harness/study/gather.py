@@ -141,6 +141,7 @@ class StudyLabels:
             num_resamples=max(self.spec.num_resamples, fewest_resamples(level)),
             allow_drift=(*self.spec.allow_drift, *ASKED_ITS_OWN_WAY, *(SANCTIONED if is_elicited else ())),
             trained_on={"*": ()},
+            length_effects=False,  # leads, claims and controls read differences alone
         )
 
     def read_column(self, comparison: Comparison, column: str) -> TaskComparison | AverageComparison:

@@ -11,6 +11,7 @@ from harness.pairing import check_gradings
 from harness.schema import RunRecord, RunSpec, Sampling, TaskRef
 from harness.spec import content_hash
 from harness.store import read_json
+from harness.study.judged import SCORER, is_judged
 from harness.study.spec import StudyCheckpoint, StudySpec
 from harness.verdicts import find_runs
 
@@ -149,7 +150,7 @@ def _mismatch(
     if run.limit != spec.limit and any(wanted.num_examples is None for wanted in asked.values()):
         return f"its limit was {run.limit}, not {spec.limit}"
     has_seed = checkpoint.sampling.seed is not None or spec.sampling.seed is not None
-    problems = (_task_mismatch(ref, asked, has_seed) for ref in run.tasks)
+    problems = (_task_mismatch(ref, asked, has_seed) or _judge_mismatch(spec, ref) for ref in run.tasks)
     return next(filter(None, problems), "")
 
 
@@ -165,6 +166,14 @@ def _task_mismatch(ref: TaskRef, asked: Mapping[str, Asked], has_seed: bool) -> 
         ("seed", ref.sampling.seed, wanted.sampling.seed if has_seed else ref.sampling.seed),
     )
     return next((f"{name} of {ref.name} was {given}, not {want}" for name, given, want in checks if given != want), "")
+
+
+def _judge_mismatch(spec: StudySpec, ref: TaskRef) -> str:
+    if spec.judge is None or not is_judged(ref):
+        return ""
+    wanted = f"{ref.name}-{(spec.judge.label or spec.judge.ckpt).replace('/', '_')}-"
+    given = ref.scorer.removeprefix(SCORER)
+    return "" if given.startswith(wanted) else f"{ref.name} was judged by {given}, not {wanted}…"
 
 
 def _check_distinct(label: str, fitting: list[_Fitting]) -> None:

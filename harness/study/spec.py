@@ -12,16 +12,9 @@ import msgspec
 from harness.checkpoint import check_label
 from harness.errors import CheckpointError, SpecError
 from harness.identity import MUST_AGREE_WITH_BASE
+from harness.reading import merge_tables, parse_assignments, parse_record, read_toml
 from harness.schema import STYLES, Positive, Record
-from harness.spec import (
-    EngineConfig,
-    SamplingConfig,
-    did_you_mean,
-    merge_tables,
-    parse_assignments,
-    parse_record,
-    read_toml,
-)
+from harness.spec import EngineConfig, JudgeConfig, LmEvalConfig, SamplingConfig, did_you_mean
 from harness.stats.resample import fewest_resamples
 from harness.study.claims import parse_claim
 
@@ -113,12 +106,15 @@ class StudySpec(Record, frozen=True):
     title: str = ""
     """Heading of the report; empty takes the name."""
     tasks: tuple[str, ...] = ()
-    """Task and suite names; may be empty if every checkpoint is given by its runs."""
+    """Task and suite names, and lm_eval:NAME; may be empty if every checkpoint is given by its runs."""
     out: str = "runs"
     """Folder that holds run directories."""
     preset: str = "greedy"
     sampling: SamplingConfig = SamplingConfig()
     engine: EngineConfig = EngineConfig()
+    lm_eval: LmEvalConfig = LmEvalConfig()
+    judge: JudgeConfig | None = None
+    """Who judges conversation, in every run; in the file also the name of a judge's own file (docs/chat.md)."""
     limit: Positive | None = None
     data_dir: str | None = None
     hub_dir: str | None = None
@@ -172,8 +168,18 @@ def read_study(path: Path, assignments: Iterable[str] = (), updates: Mapping[str
     Raises:
         SpecError: if the file cannot be read, or is no study.
     """
-    data = merge_tables(merge_tables(read_toml(path), updates or {}), parse_assignments(assignments))
-    return parse_study(data, str(path))
+    data = merge_tables(_with_judge(read_toml(path)), updates or {})
+    return parse_study(merge_tables(data, parse_assignments(assignments)), str(path))
+
+
+def _with_judge(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's tables, with the judge's own file read where one is named."""
+    judge = data.get("judge")
+    if not isinstance(judge, str):
+        return dict(data)
+    found = read_toml(Path(judge).expanduser())
+    parse_record(found, JudgeConfig, judge)  # its mistakes are that file's, not the study's
+    return {**data, "judge": found}
 
 
 def parse_study(data: Mapping[str, Any], source: str) -> StudySpec:
@@ -184,7 +190,7 @@ def parse_study(data: Mapping[str, Any], source: str) -> StudySpec:
     """
     if not data:
         raise SpecError(f"{source} is empty; `harness study init` writes a study to begin from")
-    spec = parse_record(data, StudySpec, source)
+    spec = parse_record(_with_judge(data), StudySpec, source)
     problem = next(_problems(spec), None)
     if problem is not None:
         raise SpecError(f"{source}: {problem}")
@@ -318,10 +324,16 @@ def _expand_paths(spec: StudySpec) -> StudySpec:
     prompts = tuple(
         msgspec.structs.replace(given, prompts=str(expand(given.prompts))) for given in spec.training_prompts
     )
-    return msgspec.structs.replace(
+    change = msgspec.structs.replace
+    judge = spec.judge and change(
+        spec.judge, template=expand(spec.judge.template), verdicts=str(expand(spec.judge.verdicts))
+    )
+    return change(
         spec,
         checkpoints=checkpoints,
         training_prompts=prompts,
+        judge=judge,
+        lm_eval=change(spec.lm_eval, include_path=expand(spec.lm_eval.include_path)),
         out=expand(spec.out),
         data_dir=expand(spec.data_dir),
         hub_dir=expand(spec.hub_dir),

@@ -56,6 +56,14 @@ def _averages(findings: StudyFindings) -> bool:
     return any(len({task.task for task in standing.tasks}) > 1 for standing in findings.standings)
 
 
+def _judges(kind: str) -> Callable[[StudyFindings], bool]:
+    return lambda findings: any(found.kind == kind for found in findings.judged)
+
+
+def _has_metric(name: str) -> Callable[[StudyFindings], bool]:
+    return lambda findings: any(name in found.metrics for found in findings.judged)
+
+
 METHODS: tuple[Method, ...] = (
     Method(
         "Score of a task",
@@ -153,6 +161,35 @@ METHODS: tuple[Method, ...] = (
         "(accuracy). An account, not a cause.",
         "Kitagawa 1955, JASA 50:1168",
         _compares,
+    ),
+    Method(
+        "Win rate",
+        "Share of the prompts on which a judge prefers the checkpoint's answer to a baseline's. A judge that reads "
+        "both sees each pair in both orders, and its verdicts are averaged; a reward model weighs each by itself.",
+        "Zheng et al. 2023, arXiv 2306.05685; Dubois et al. 2024, arXiv 2404.04475",
+        _judges("pair"),
+    ),
+    Method(
+        "Length-controlled win rate",
+        "What the win rate would be if both answers were equally long, by a logistic model of the verdicts on the "
+        "difference of lengths. Prompts are resampled and the model is fitted anew, so its own error is in the "
+        "interval. Length effect: the difference of win rates minus that of length-controlled ones, from the same "
+        "draws.",
+        "Dubois et al. 2024, arXiv 2404.04475",
+        _has_metric("lc_win_rate"),
+    ),
+    Method(
+        "Style-controlled win rate",
+        "The same for differences of length, headers, list items and bold phrases in a Bradley-Terry model.",
+        "Li et al. 2024, arXiv 2406.11939",
+        _has_metric("style_win_rate"),
+    ),
+    Method(
+        "Ratings",
+        "A judge rates each answer by itself, from 1 to 10; where it is told the reference answer, that is the data "
+        "set's.",
+        "Zheng et al. 2023, arXiv 2306.05685",
+        _judges("rating"),
     ),
     Method(
         "pass@k",

@@ -12,6 +12,7 @@ from harness.findings import AverageComparison, Comparison, Ratio
 from harness.schema import Estimate
 from harness.study.findings import ControlContrast, StudyFindings
 from harness.study.judge import trained_difference
+from reports.page.judged import tell_kin, tell_lengths
 from reports.page.price import listed, tell_cost, title_of
 from reports.table import (
     is_significant,
@@ -66,6 +67,7 @@ def _answer(findings: StudyFindings, label: str, is_control: bool) -> Answer:
     headline = f"{'; '.join([f'{title} {_movement(findings, comparison)}', *doubts])}."
     details = [f"{text[0].upper()}{text[1:]}." for text, is_ahead in told if is_ahead or not gained]
     details += [*_contradicted_training(findings, comparison), *_domains(findings, comparison)]
+    details += [*tell_lengths(comparison), *tell_kin(findings, label)]
     details += [*_ratio(findings, comparison), *_gaps(findings, comparison), *_repeats(findings, label)]
     return Answer(label, headline, (*details, *tell_cost(findings, label)))
 

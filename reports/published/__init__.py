@@ -10,8 +10,9 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from harness.errors import UsageError
+from harness.reading import parse_record
 from harness.schema import Record
-from harness.spec import did_you_mean, parse_record
+from harness.spec import did_you_mean
 
 Points = Annotated[float, msgspec.Meta(ge=0, le=100)]
 

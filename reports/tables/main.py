@@ -9,6 +9,7 @@ from typing import Literal
 
 from harness.findings import Comparison
 from harness.schema import Estimate
+from harness.spec import LM_EVAL_PREFIX
 from harness.study.findings import ControlContrast, Standing, StudyFindings, TaskStanding
 from harness.study.spec import Role
 from reports.table import (
@@ -26,6 +27,7 @@ from reports.table import (
     text_cell,
     with_interval,
 )
+from reports.tables.judged import rating_notes
 from tasks.registry import SUITES
 
 GROUPS: dict[Role, str] = {
@@ -160,7 +162,8 @@ def _outcome_cells(task: TaskStanding | None) -> list[Cell]:
 def _notes(findings: StudyFindings, scores: Sequence[_Score], show_outcomes: bool) -> tuple[str, ...]:
     level = percent(findings.spec.level)
     notes = [f"Scores in points from 0 to 100, with {level} intervals."]
-    notes += _measure_notes(findings, [score.name for score in scores if score.kind == "task"])
+    tasks = [score.name for score in scores if score.kind == "task"]
+    notes += [*_measure_notes(findings, tasks), *rating_notes(findings, tasks)]
     if any(score.kind == "domain" for score in scores):
         notes.append("The average of a domain weighs its tasks equally.")
     if any(score.kind == "overall" for score in scores):
@@ -221,7 +224,8 @@ def _missing(findings: StudyFindings, measured: Sequence[str]) -> list[str]:
     rows = {standing.label for standing in findings.standings}
     labels = [checkpoint.label for checkpoint in spec.checkpoints if checkpoint.label not in rows]
     asked = dict.fromkeys(task for name in spec.tasks for task in SUITES.get(name, (name,)))
-    tasks = [task for task in asked if task not in measured]
+    # a name of lm-eval may be that of a group, whose members only lm-eval knows
+    tasks = [task for task in asked if task not in measured and not task.startswith(LM_EVAL_PREFIX)]
     notes = [f"Without a finished run: {', '.join(labels)}."] if labels else []
     return [*notes, *([f"Not measured on any checkpoint: {', '.join(tasks)}."] if tasks else [])]
 

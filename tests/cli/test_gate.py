@@ -11,8 +11,9 @@ import junitparser
 import pytest
 
 from harness.cli.gate import DEFAULT_POLICY, MAX_SUMMARY_BYTES
+from harness.reading import parse_policy
 from harness.schema import RunRecord
-from harness.spec import GatePolicy, parse_policy
+from harness.spec import GatePolicy
 from harness.store import read_json
 from tasks.registry import TASKS
 from trainers.lab import SHIPPED

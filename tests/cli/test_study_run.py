@@ -241,7 +241,9 @@ def test_the_papers_study_plans_offline(study: Path, run_harness: Run) -> None:
     thinking = out[out.index("qwen3-4b-thinking") : out.index("qwen3-4b-2507")]
     (line,) = [line for line in thinking.splitlines() if "gsm8k" in line]
     assert line.split() == ["gsm8k", "1,319", "8", "?", "345.8M", "38.4"]  # 1319 · 8 · 32768; / 2500 / 3600
-    assert "310,280 generations" in out
+    assert "415,760 generations" in out
+    (line,) = [line for line in out.splitlines() if line.startswith("all ")]
+    assert line.split()[-1] == "199.4k"  # verdicts: 72 answers to each of 160 turns, and two orders of 1,305 pairs
     assert max(map(len, out.split("\n\n")[0].splitlines())) <= 80
 
 

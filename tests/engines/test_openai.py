@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import os
 import random
 import shutil
@@ -608,10 +609,10 @@ def test_a_choice_without_tokens_is_an_error() -> None:
 
 
 def test_what_a_server_cannot_weigh_stops_the_engine() -> None:
-    """A conversation, a text that follows nothing, a server without echo: one line each."""
+    """Several words after a conversation, a text that follows nothing, a server without echo: one line each."""
     key = RequestKey(task="toy", example_id="0", index=0)
     chat = Request(
-        key=key, sampling=GREEDY, seed=1, messages=(Message(role="user", content="?"),), choices=(Choice(text="a"),)
+        key=key, sampling=GREEDY, seed=1, messages=(Message(role="user", content="?"),), choices=(Choice(text="a b"),)
     )
     plain = Request(key=key, sampling=GREEDY, seed=1, prompt="is", choices=(Choice(text=" a"),))
     bare = Request(key=key, sampling=GREEDY, seed=1, prompt=" ", choices=(Choice(text="a"),))
@@ -636,6 +637,105 @@ def test_a_choice_that_joins_its_context_is_counted() -> None:
         engine.close()
     assert found.error == "choice 1 is empty: it adds no token to its context"
     assert described["num_choices_joined"] == 1
+
+
+def choose(server: FaultServer, *words: str) -> tuple[Generation, dict]:
+    """Weigh words after a conversation; return what came, and what the engine says of itself."""
+    key = RequestKey(task="toy", example_id="0", index=0)
+    turns = (Message(role="system", content="Judge."), Message(role="user", content="m or M?"))
+    choices = tuple(Choice(text=word) for word in words)
+    engine = new_engine(server)
+    try:
+        (found,) = engine.generate([Request(key=key, sampling=GREEDY, seed=1, messages=turns, choices=choices)])
+        return found, engine.describe()
+    finally:
+        engine.close()
+
+
+def listing(*listed: tuple[str, float], model: str = "toy") -> Reply:
+    """Answer with the likeliest first tokens."""
+    top = [{"token": token, "logprob": logprob, "bytes": []} for token, logprob in listed]
+    content = [{"token": "x", "logprob": -9.0, "top_logprobs": top}] if listed else []
+    choice = {"message": {"content": "x"}, "finish_reason": "length", "logprobs": {"content": content}}
+    return Reply(body={"model": model, "choices": [choice], "usage": {"prompt_tokens": 7}})
+
+
+def test_words_after_a_conversation_are_weighed_by_the_first_token() -> None:
+    """One call; a token counts where it is exactly the word, and tokens of the same text are added up."""
+    reply = listing(("M", -0.5), (" m", -1.0), ("m", -2.0), ("m", -2.0), ("Both", -5.0))
+    with FaultServer(always(reply)).running() as server:
+        found, described = choose(server, "m", "M")
+    (asked,) = asked_for(server)
+    assert asked.path == "/v1/chat/completions"
+    assert [message["role"] for message in asked.body["messages"]] == ["system", "user"]
+    del asked.body["messages"]
+    assert asked.body == {
+        "model": "toy", "temperature": 1.0, "top_p": 1.0, "max_tokens": 1, "seed": 1, "logprobs": True,
+        "top_logprobs": 20,
+    }  # fmt: skip
+    low, high = found.likelihoods
+    assert (low.logprob, low.is_greedy, low.num_tokens) == (pytest.approx(-2.0 + math.log(2)), False, 1)
+    assert (high.logprob, high.is_greedy, high.num_tokens) == (-0.5, True, 1)
+    assert (found.text, found.finish_reason, found.num_prompt_tokens, found.num_completion_tokens) == ("", "stop", 7, 0)
+    assert described["num_words_unlisted"] == 0
+
+
+def test_a_word_that_is_not_listed_has_no_probability() -> None:
+    """As AlpacaEval has it, where the other word is listed; it is counted, and stands in a run's files as a number."""
+    with FaultServer(always(listing(("M", -0.1), (" m", -3.0)))).running() as server:
+        found, described = choose(server, "m", "M")
+    low, high = (item.logprob for item in found.likelihoods)
+    assert math.exp(low) == 0.0
+    assert 1 / (1 + math.exp(low - high)) == 1.0
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Generation) == found
+    assert described["num_words_unlisted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ([("The", -0.1), (" m", -3.0)], "the answer begins with none of 'm', 'Mm', but likeliest with 'The', ' m'"),
+        ([("M", -0.1), ("m", -3.0)], "'Mm' may begin with the token 'M': only words of one token can be weighed"),
+        ([], "the server answered with no token at all"),
+    ],
+)
+def test_words_that_cannot_be_weighed_are_errors_of_their_request(listed: list[tuple[str, float]], said: str) -> None:
+    """None is listed; one may have been split by the tokenizer; the answer is empty."""
+    with FaultServer(always(listing(*listed))).running() as server:
+        found, _ = choose(server, "m", "Mm")
+    assert (found.finish_reason, found.error, found.likelihoods) == ("error", said, ())
+
+
+def test_a_server_that_lists_no_tokens_stops_the_engine() -> None:
+    """It leaves out what it was asked for, or refuses it by name; longer choices are refused as ever."""
+    silent = Reply(body={"choices": [{"message": {"content": "m"}}]})
+    with (
+        FaultServer(always(silent)).running() as server,
+        pytest.raises(EngineError, match=r"\(logprobs with top_logpr"),
+    ):
+        choose(server, "m", "M")
+    few = refuse(400, "Requested sample logprobs of 20, which is greater than max allowed: 5", param="top_logprobs")
+    with FaultServer(always(few)).running() as server, pytest.raises(EngineError, match=r"does not take .*: 5"):
+        choose(server, "m", "M")
+    with FaultServer().running() as server, pytest.raises(EngineError, match="single words only"):
+        choose(server, "yes, it is", "no")
+
+
+def test_a_model_that_changes_its_name_stops_the_engine() -> None:
+    """The first answer's name counts, whatever the list calls it; another one ends the run with both."""
+    alias = listing(("m", -1.0), model="toy-2024-05")
+    with FaultServer(always(alias)).running() as server:
+        _, described = choose(server, "m", "M")
+    assert (described["model"], described["answered_as"]) == ("toy", "toy-2024-05")
+
+    def swap(asked: Asked, before: int) -> Reply | None:
+        choice = {"message": {"content": "x"}, "finish_reason": "stop"}
+        model = "toy-mini" if asked.number > 5 else None if asked.number == 2 else "toy"
+        return None if asked.path == "/v1/models" else Reply(body={"model": model, "choices": [choice]})
+
+    with FaultServer(swap).running() as server:
+        error = error_of(server, [make_request(i) for i in range(20)])
+    assert "answered as toy and now answers as toy-mini" in error
 
 
 def test_a_stop_string_is_no_part_of_the_text() -> None:
@@ -856,3 +956,35 @@ def test_a_real_server_weighs_as_engine_hf_weighs(real_server: tuple[str, str]) 
         for one, other in zip(there[here.key].likelihoods, here.likelihoods, strict=True):
             assert one.logprob == pytest.approx(other.logprob, abs=1e-3)
             assert (one.is_greedy, one.num_tokens) == (other.is_greedy, other.num_tokens)
+
+
+def test_a_real_server_weighs_words_after_a_conversation(real_server: tuple[str, str]) -> None:
+    """vLLM finds words as likely as engine hf, which weighs the line break at the end of the template as well."""
+    kind, address = real_server
+    requests = [
+        Request(
+            key=RequestKey(task="toy", example_id=str(i), index=0), sampling=GREEDY, seed=i,
+            messages=(Message(role="user", content=f"What is {i} + {3 * i}?"),),
+            choices=tuple(Choice(text=str(digit)) for digit in range(1, 4)),
+        )
+        for i in range(20)
+    ]  # fmt: skip
+    config = EngineConfig(name="openai", base_url=address, model=str(BASE) if kind == "transformers" else None)
+    engine = OpenAiEngine(EngineRecipe(config, config.model or ""), resolve_openai(config))
+    if kind == "transformers":
+        with pytest.raises(EngineError, match="logprobs"):
+            list(engine.generate(requests))
+        engine.close()
+        return
+    there = {item.key: item for item in engine.generate(requests)}
+    num_unlisted = engine.describe()["num_words_unlisted"]
+    engine.close()
+    recipe = EngineRecipe(EngineConfig(name="hf", device="cpu"), str(BASE))
+    differences = [
+        abs(one.logprob - other.logprob)
+        for here in make_engine(recipe, resolve_engine(recipe)).generate(requests)
+        for one, other in zip(there[here.key].likelihoods, here.likelihoods, strict=True)
+        if one.logprob > -1000
+    ]
+    assert len(differences) == 60 - num_unlisted > 30
+    assert max(differences) < 1e-3

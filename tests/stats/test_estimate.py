@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.stats.estimate import cluster_numbers, estimate_mean, pass_at_k, wilson_interval
+from harness.stats.estimate import cluster_numbers, estimate_amount, estimate_mean, pass_at_k, wilson_interval
 
 
 def ones(n: int) -> np.ndarray:
@@ -177,3 +177,33 @@ def test_a_cluster_name_cannot_meet_a_loner() -> None:
     numbers = cluster_numbers(("#1", None, "c#1"))
     assert numbers is not None
     assert len(set(numbers.tolist())) == 3
+
+
+def test_amounts_have_a_clustered_t_interval_without_upper_bound() -> None:
+    """Three symmetric amounts: mean ± t₂ · s/√3; the same rows twice, in clusters, change nothing but the method."""
+    amounts = np.array([100.0, 300.0, 500.0])
+    found = estimate_amount(amounts, None)
+    half = stats.t.ppf(0.975, 2) * 200 / math.sqrt(3)
+    assert (found.value, found.stderr) == pytest.approx((300, 200 / math.sqrt(3)))
+    assert (found.ci_low, found.ci_high, found.method) == (0, pytest.approx(300 + half), "t")
+    twice = estimate_amount(np.tile(amounts, 2), np.tile(np.arange(3), 2))
+    assert (twice.stderr, twice.ci_high) == pytest.approx((found.stderr, found.ci_high))
+    assert twice.method == "clustered t"
+
+
+@pytest.mark.parametrize(
+    ("amounts", "value", "stderr", "method"),
+    [
+        ([], math.nan, math.nan, "undefined: no examples"),
+        ([7.0], 7.0, math.nan, "undefined: one cluster"),
+        ([7.0, 7.0], 7.0, 0.0, "undefined: no variance seen"),
+        ([0.0, 0.0], 0.0, 0.0, "undefined: no variance seen"),
+    ],
+)
+def test_amounts_at_the_edges_have_no_interval(amounts: list[float], value: float, stderr: float, method: str) -> None:
+    """None, one, or equal ones: the value, and no interval, since nothing bounds what was not seen."""
+    found = estimate_amount(np.array(amounts), None)
+    assert [found.value, found.stderr, found.ci_low, found.ci_high] == pytest.approx(
+        [value, stderr, math.nan, math.nan], nan_ok=True
+    )
+    assert found.method == method

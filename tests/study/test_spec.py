@@ -138,3 +138,36 @@ def test_a_file_is_read_with_flags_over_it_and_set_over_both(tmp_path: Path) -> 
         read_study(path)
     with pytest.raises(SpecError, match=r"cannot read .*gone\.toml"):
         read_study(tmp_path / "gone.toml")
+
+
+def test_the_judge_is_a_table_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both say the same; --set reaches into it; folders may begin with ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    judge = tmp_path / "judge.toml"
+    judge.write_text('ckpt = "lab/reward"\nverdicts = "~/verdicts"\n[engine]\ndtype = "float32"\n')
+    path = tmp_path / "study.toml"
+    path.write_text(
+        'name = "toy"\ntasks = ["chat"]\njudge = "~/judge.toml"\n[[checkpoints]]\n'
+        'label = "base"\nrole = "base"\nckpt = "lab/base"\n'
+    )
+    told = read_study(path, ["judge.max_calls=7"]).judge
+    assert told is not None
+    assert (told.ckpt, told.max_calls, told.engine.dtype) == ("lab/reward", 7, "float32")
+    assert told.verdicts == str(tmp_path / "verdicts")
+    table = study(
+        judge={"ckpt": "lab/reward", "max_calls": 7, "verdicts": "~/verdicts", "engine": {"dtype": "float32"}}
+    )
+    assert table.judge == told
+    assert read_study(path, [f"judge={judge}"]).judge == study(judge=str(judge)).judge
+
+
+def test_a_mistake_in_the_judges_file_is_that_files(tmp_path: Path) -> None:
+    """The message names it, not the study."""
+    judge = tmp_path / "judge.toml"
+    judge.write_text('ckpt = "lab/reward"\nswapped = true\n')
+    with pytest.raises(SpecError, match=r"judge\.toml: unknown setting swapped \(did you mean swap\?\)"):
+        study(judge=str(judge))
+    with pytest.raises(SpecError, match=r"cannot read .*gone\.toml"):
+        study(judge=str(tmp_path / "gone.toml"))
+    with pytest.raises(SpecError, match=r"study\.toml: unknown setting judge\.swapped"):
+        study(judge={"ckpt": "lab/reward", "swapped": True})

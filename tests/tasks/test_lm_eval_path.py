@@ -16,8 +16,8 @@ from trainers.lab import SHIPPED
 
 Run = Callable[..., tuple[int, str, str]]
 FOLDER = Path(__file__).parents[2] / "tasks" / "lm_eval"
-LEFT_OUT = {"lab_chat"}
-"""Judged by why a generation ended, which lm-eval does not tell."""
+LEFT_OUT = {"lab_chat", *(name for name, task in TASKS.items() if task.judging is not None)}
+"""Judged by why a generation ended, which lm-eval does not tell; or by a judge, which it has none of."""
 
 
 class Loader(yaml.SafeLoader):

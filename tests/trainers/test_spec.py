@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import SpecError
-from harness.spec import merge_tables
+from harness.reading import merge_tables
 from trainers.spec import RECIPES, Recipe, find_recipe, parse_recipe, read_recipe
 
 PLAIN: dict[str, Any] = {
