@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test check lab test-vllm install sandbox chromium
+.PHONY: quickstart test check coverage docs chaos hostile calibration bench lab test-vllm install sandbox chromium
 
 quickstart: install sandbox  ## the whole story, offline, on the CPU: train GRLO for a minute, evaluate, report
 	$(BIN)/harness train lab_grlo --set steps=16 --set name=grlo-live
@@ -30,6 +30,24 @@ check: install  ## formatting, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+coverage: install sandbox  ## share of lines that the tests run, of what numbers rest on
+	$(BIN)/pytest -n auto -q --cov --cov-report=term
+
+docs: install  ## the documentation site, in build/site; dead links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+chaos: install sandbox  ## kill every command at random moments, starve it, race it: docs/chaos.md
+	$(BIN)/python -m tests.chaos --out docs/chaos.md
+
+hostile: install sandbox  ## hostile programs against the sandbox, and against EvalPlus: docs/hostile.md
+	$(BIN)/python -m tests.hostile --out docs/hostile.md
+
+calibration: install  ## coverage of every interval and false alarms of every test: docs/calibration.md
+	$(BIN)/python -m tests.calibration --out docs/calibration.md
+
+bench: install sandbox  ## speed and memory beside peers: docs/benchmarks.md; DATA=DIR adds what needs benchmark data
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run_all.py $(if $(DATA),--data-dir $(DATA))
 
 lab: install sandbox  ## train every arm of the lab's study anew and report: about 45 minutes on two cores; resumes
 	$(BIN)/python -m trainers.lab.build

@@ -1,6 +1,7 @@
 """From a JudgeConfig to a judge that can be asked: where reward models, engines, templates and verdicts meet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from harness.checkpoint import (
     resolve_served,
 )
 from harness.engines.recipe import EngineRecipe, choose_engine, make_engine, resolve_engine
-from harness.errors import CheckpointError, SpecError
+from harness.errors import CheckpointError, HarnessError, SpecError
 from harness.interfaces import Scorer
 from harness.judging.bench import Bench, Listener, open_bench
 from harness.judging.budget import Confirm
@@ -203,7 +204,8 @@ def _find_reward(config: JudgeConfig) -> tuple[Callable[[], Judge], JudgeIdentit
 
 def _find_generative(config: JudgeConfig) -> tuple[Callable[[], Judge], JudgeIdentity]:
     is_scripted = config.ckpt.startswith(SCRIPTED_PREFIX)
-    chosen = choose_engine(config.engine, is_scripted)
+    with _blames_judge(config):
+        chosen = choose_engine(config.engine, is_scripted)
     checkpoint = _find_checkpoint(config)
     if is_scripted:
         source = config.ckpt.removeprefix(SCRIPTED_PREFIX)
@@ -212,10 +214,20 @@ def _find_generative(config: JudgeConfig) -> tuple[Callable[[], Judge], JudgeIde
     else:
         source = str(checkpoint.folder)
     recipe = EngineRecipe(chosen, source, enable_thinking=config.enable_thinking)
-    spec = resolve_engine(recipe)
+    with _blames_judge(config):
+        spec = resolve_engine(recipe)
     pinned = source if is_served(config) and checkpoint.folder is None else checkpoint.ref
     identity = msgspec.structs.replace(judge_identity(config, pinned, spec), name=config.label or config.ckpt)
     return lambda: GenerativeJudge(partial(make_engine, recipe, spec), config, identity), identity
+
+
+@contextmanager
+def _blames_judge(config: JudgeConfig) -> Iterator[None]:
+    """Say whose engine cannot work: a run has one of its own, with settings of the same names."""
+    try:
+        yield
+    except HarnessError as error:
+        raise type(error)(f"judge {config.ckpt}, table [engine] of its file: {error}") from error
 
 
 def _find_checkpoint(config: JudgeConfig) -> ResolvedCheckpoint:

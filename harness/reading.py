@@ -51,8 +51,7 @@ def _reject_unknown_keys(value: Any, kind: Any, source: str, place: str = "") ->
     if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
         for key, item in value.items():
-            shown = key if key.isprintable() else json.dumps(key)  # a message stays one line
-            name = f"{place}.{shown}".removeprefix(".")
+            name = f"{place}.{_in_one_line(key)}".removeprefix(".")
             if key not in fields:
                 hint = did_you_mean(key, fields) or f"; known: {', '.join(fields)}"
                 raise SpecError(f"{source}: unknown setting {name}{hint}")
@@ -63,6 +62,10 @@ def _reject_unknown_keys(value: Any, kind: Any, source: str, place: str = "") ->
     elif get_origin(kind) in (Union, UnionType):
         for option in get_args(kind):
             _reject_unknown_keys(value, option, source, place)
+
+
+def _in_one_line(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -88,16 +91,17 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
+        given = f"--set {_in_one_line(assignment)}"
         if not equals or not path.strip():
-            raise SpecError(f"--set {assignment}: expected NAME=VALUE, for example --set sampling.temperature=0.7")
+            raise SpecError(f"{given}: expected NAME=VALUE, for example --set sampling.temperature=0.7")
         *parents, leaf = path.strip().split(".")
         table = tables
         for parent in parents:
             table = table.setdefault(parent, {})
             if not isinstance(table, dict):
-                raise SpecError(f"--set {assignment}: {parent} already has a value of its own")
+                raise SpecError(f"{given}: {_in_one_line(parent)} already has a value of its own")
         if isinstance(table.get(leaf), dict):
-            raise SpecError(f"--set {assignment}: parts of {leaf} already have values of their own")
+            raise SpecError(f"{given}: parts of it already have values of their own")
         table[leaf] = _toml_value(text.strip())
     return tables
 

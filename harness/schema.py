@@ -27,8 +27,8 @@ OWN_UNIT: dict[str, str] = {
     "rating": "of 10",
     "rating_1": "of 10",
     "rating_2": "of 10",
-    "length": "characters",
-    "baseline_length": "characters",
+    "characters": "mean",
+    "baseline_characters": "mean",
 }
 """Further metrics that are no shares, with their unit: they are shown as they are, not in points."""
 

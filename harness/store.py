@@ -7,8 +7,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from glob import escape
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -168,15 +169,11 @@ class JsonLines(Generic[R]):
         """Rewrite the file atomically with only the wanted records; does nothing if all are wanted."""
         if all(wanted(record) for record in self):
             return
-        temporary = self.path.with_suffix(".tmp")
         with disk_errors(self.path):
-            with temporary.open("wb") as file:
+            with _replacing(self.path) as file:
                 for record in self:
                     if wanted(record):
                         file.write(msgspec.json.encode(record) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
             os.close(self._file)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND)
 
@@ -296,13 +293,43 @@ def read_elicitation(path: Path) -> Elicitation:
 
 def write_atomically(path: Path, text: bytes) -> None:
     """Write a whole file or nothing: temporary file, fsync, rename."""
+    with disk_errors(path), _replacing(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a temporary file to fill, and put it in the place of `path` once it is full and on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with disk_errors(path):
+    try:
         with temporary.open("wb") as file:
-            file.write(text)
+            fcntl.flock(file, fcntl.LOCK_EX)  # says that somebody is writing it still
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk is not to be filled by half a file
+            temporary.unlink(missing_ok=True)
+        raise
+    for left in leftovers(path):
+        left.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return temporary files that processes which were killed while writing `path` left behind."""
+    return [left for left in path.parent.glob(f".{escape(path.name)}.*") if _is_abandoned(left)]
+
+
+def _is_abandoned(temporary: Path) -> bool:
+    if not temporary.suffix[1:].isdigit():
+        return False
+    try:
+        with temporary.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held by its writer, or gone
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -62,12 +62,13 @@ def close_scorers(planned: Sequence[PlannedTask]) -> None:
         scorer.close()
 
 
-def prepare_run(config: EvalConfig, confirm: Confirm | None = None) -> PreparedRun:
+def prepare_run(config: EvalConfig, confirm: Confirm | None = None, judges: JudgeMaker | None = None) -> PreparedRun:
     """Find the checkpoint and the data, pin both, and check that every scorer can work here.
 
     Args:
         config: the run's settings.
         confirm: asks a person about the cost of judging; None where none is there.
+        judges: of a command that makes several runs of the checkpoint: they share one judge, its store and its budget.
 
     Raises:
         HarnessError: whatever is missing or does not fit, in one line.
@@ -86,7 +87,7 @@ def prepare_run(config: EvalConfig, confirm: Confirm | None = None) -> PreparedR
             task.with_exemplars(*data_folders(config), config.accept_data) if isinstance(task, BenchmarkTask) else task
             for task in tasks
         )
-    judges = JudgeMaker(config.judge, data_folders(config)[0], checkpoint.ref, checkpoint.folder, confirm)
+    judges = judges or JudgeMaker(config.judge, data_folders(config)[0], checkpoint.ref, checkpoint.folder, confirm)
     planned, sources = plan_tasks(tasks, config, options, prompting, judges)
     spec = RunSpec(
         checkpoint=checkpoint.ref,

@@ -82,10 +82,10 @@ def _debate(task: TaskVerdicts, chance: float) -> TaskSummary:
     return judge_summary(
         task,
         float(task.values.mean()),
-        baseline_length=estimate(900.0, 0.0),
+        baseline_characters=estimate(900.0, 0.0),
         empty=estimate(0.025, 0.01),
         lc_win_rate=estimate(chance, 0.04),
-        length=estimate(float(task.measures["length"].mean()), 30.0),
+        characters=estimate(float(task.measures["length"].mean()), 30.0),
         order_agreement=estimate(0.85, 0.05),
     )
 
@@ -95,7 +95,7 @@ def _interview(task: TaskVerdicts, chance: float) -> TaskSummary:
         task,
         float(task.values.mean()),
         empty=estimate(0.0, 0.0),
-        length=estimate(1234.5, 60.0),
+        characters=estimate(1234.5, 60.0),
         rating=estimate(10 * chance, 0.25),
         rating_1=estimate(10 * chance + 0.5, 0.3),
         rating_2=estimate(10 * chance - 0.5, 0.3),

@@ -14,6 +14,7 @@ from harness.runner import finish
 from harness.schema import Example, Generation, RequestKey, RunRecord, RunSpec, Sampling, Score, ScorerOptions, Style
 from harness.stats.estimate import wilson_interval
 from harness.store import RunStore, read_elicitation, read_lines
+from tests.calibration.draws import cross_fitted_means
 from tests.support import NumberScorer, toy_plan, toy_spec, toy_task, write_rows
 
 STYLES: tuple[Style, ...] = ("chat", "completion", "standard")
@@ -75,14 +76,6 @@ def test_nothing_to_choose_by_takes_the_first_style() -> None:
     """No example, or one: no half has another."""
     assert choose_styles(np.ones((2, 0)), np.zeros(0, dtype=np.bool_)).tolist() == [0, 0]
     assert choose_styles(np.array([[0.0], [1.0]]), np.array([False]))[0] == 0
-
-
-def cross_fitted_means(scores: np.ndarray) -> np.ndarray:
-    """Return the cross-fitted mean of each simulated run; shape (runs, styles, n)."""
-    is_second = np.arange(scores.shape[-1]) % 2 == 1
-    choices = choose_styles(scores, is_second)
-    rows = np.where(is_second, choices[:, 1:], choices[:, :1])
-    return np.asarray(np.take_along_axis(scores, rows[:, None, :], axis=1).mean(axis=(1, 2)))
 
 
 def coverage(means: np.ndarray, n: int, truth: float) -> float:

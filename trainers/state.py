@@ -12,6 +12,7 @@ There is no random state to keep: every draw follows from the recipe's seed and 
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ import msgspec
 from harness.checkpoint import CONFIG_FILES, TOKENIZER_FILES
 from harness.errors import TrainingError
 from harness.schema import Fingerprint, Record
-from harness.store import disk_errors, encode_pretty, read_json, take_lock, write_atomically
+from harness.store import disk_errors, encode_pretty, leftovers, read_json, take_lock, write_atomically
 from trainers.base import Base
 from trainers.ledger import FILE_NAME
 from trainers.spec import Recipe
@@ -75,7 +76,8 @@ class RunFolder:
     def _check(self, identity: RunIdentity) -> RunIdentity:
         """Return the identity of the run that is gone on with, or the given one where there is none."""
         if not self._run_file.exists():
-            if any(found.name != "lock" for found in self.path.iterdir()):
+            ours = {self.path / "lock", *leftovers(self._run_file)}
+            if any(found not in ours for found in self.path.iterdir()):
                 raise TrainingError(f"{self.path} holds something that is no training run; train under another name")
             return identity
         if self._is_fresh:
@@ -161,12 +163,14 @@ class RunFolder:
         """Write the final checkpoint into the run's folder; the ledger is the caller's, and comes last."""
         fresh = self.path / ".final.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        with disk_errors(self.path):
-            fresh.mkdir()
-            write_checkpoint(fresh, model, base)
-            for file in fresh.iterdir():
-                file.replace(self.path / file.name)
-            fresh.rmdir()
+        with _saving(self.path):
+            try:
+                fresh.mkdir()
+                write_checkpoint(fresh, model, base)
+                for file in fresh.iterdir():
+                    file.replace(self.path / file.name)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
 
     def drop_states(self) -> None:
         """Remove what only an unfinished run needs."""
@@ -252,9 +256,31 @@ def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
 def _new_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill beside `path`, and put it in place in one rename once it is full."""
     fresh = path.with_name(f".{path.name}.new")
+    with _saving(path):
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            yield fresh
+            shutil.rmtree(path, ignore_errors=True)  # of a session that was killed before the step's state was saved
+            fresh.rename(path)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)  # a full disk is not to be filled by half a folder
+            raise
+
+
+@contextlib.contextmanager
+def _saving(path: Path) -> Iterator[None]:
+    """As disk_errors, of libraries with errors of their own: safetensors tells the system's, torch covers it."""
+    from safetensors import SafetensorError
+
     with disk_errors(path):
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        yield fresh
-        shutil.rmtree(path, ignore_errors=True)  # of a session that was killed before the step's state was saved
-        fresh.rename(path)
+        try:
+            yield
+        except SafetensorError as error:
+            if (told := re.search(r"\(os error (\d+)\)", str(error))) is None:
+                raise
+            raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
+        except RuntimeError as error:
+            if not isinstance(covered := error.__context__, OSError):
+                raise
+            raise OSError(covered.errno, covered.strerror) from error

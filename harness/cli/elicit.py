@@ -13,15 +13,26 @@ from rich.table import Table
 
 from harness.cli.eval import run_prepared
 from harness.cli.options import run_config, settings_options
+from harness.cli.progress import confirm_calls
 from harness.cli.table import numbers_table, stdout_console
 from harness.elicit import ElicitedPlan, StyleRun, assemble, plan_elicited
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
+from harness.interfaces import BatchScorer
+from harness.judge_wiring import JudgeMaker
 from harness.provenance import collect_provenance
 from harness.runner import finish
 from harness.schema import STYLES, Elicitation, Estimate, Style, TaskElicitation, TrainingCost
 from harness.spec import EvalConfig, did_you_mean
 from harness.store import RunStore, encode_pretty, run_path
-from harness.wiring import PreparedRun, choose_tasks, close_scorers, find_checkpoint, prepare_run, resolve_prompting
+from harness.wiring import (
+    PreparedRun,
+    choose_tasks,
+    close_scorers,
+    data_folders,
+    find_checkpoint,
+    prepare_run,
+    resolve_prompting,
+)
 from reports.table import percent, points
 
 
@@ -79,10 +90,11 @@ def run_elicited(config: EvalConfig, styles: tuple[Style, ...] = STYLES) -> Elic
     try:
         checkpoint = find_checkpoint(config)
         plain = resolve_prompting(config, checkpoint)
+        judges = JudgeMaker(config.judge, data_folders(config)[0], checkpoint.ref, checkpoint.folder, confirm_calls())
         for style, names in tasks_by_style(config, styles).items():
             # runs of one label are repeats to `harness compare`, so only the plain style keeps the checkpoint's own
             label = checkpoint.ref.label if style == plain else f"{checkpoint.ref.label}-{style}"
-            prepared[style] = prepare_run(_style_config(config, style, names, label))
+            prepared[style] = prepare_run(_style_config(config, style, names, label), judges=judges)
         runs = [run for style, item in prepared.items() if (run := _run_style(style, item)) is not None]
         if len(runs) < len(prepared):
             return None
@@ -140,7 +152,10 @@ def _run_style(style: Style, prepared: PreparedRun) -> StyleRun | None:
     """Run one style, or read it back; None if some of its requests ended in error."""
     if sys.stderr.isatty():
         click.echo(f"{style} prompts", err=True)
-    record = run_prepared(prepared)
+    try:
+        record = run_prepared(prepared)
+    finally:  # a judge gives its memory and its store back before the next style's engine begins
+        close_scorers([item for item in prepared.planned if isinstance(item.scorer, BatchScorer)])
     path = run_path(Path(prepared.config.out), prepared.spec)
     if record.status == "incomplete":
         num_failed = sum(summary.num_error for summary in record.tasks)

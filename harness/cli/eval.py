@@ -38,6 +38,7 @@ def command(**flags: Any) -> int:
     dry_run, fresh, as_json = flags.pop("dry_run"), flags.pop("fresh"), flags.pop("as_json")
     with open_run(run_config(flags), fresh, confirm=confirm_calls()) as prepared:
         print_kin(prepared.kin)
+        _note_idle_judge(prepared)
         if dry_run:
             from harness.cli.dry_run import print_plan
 
@@ -49,6 +50,16 @@ def command(**flags: Any) -> int:
     else:
         print_run(record, run_path(Path(prepared.config.out), prepared.spec))
     return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
+
+
+def _note_idle_judge(prepared: PreparedRun) -> None:
+    """Say that no task is one of a judge's: the run is the same without one."""
+    scorers = [item.ref.scorer for item in prepared.planned]
+    if prepared.config.judge is not None and not any(scorer.startswith(("judge@", "unjudged@")) for scorer in scorers):
+        names = ", ".join(item.ref.name for item in prepared.planned)
+        print_note(
+            f"the judge has nothing to do: {names} is scored without one; `harness judge` compares two runs' answers"
+        )
 
 
 def print_kin(kin: str | None) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from harness import __version__
 from harness.cli.judge_table import print_judgments, print_ranking
-from harness.cli.options import drift_option, judge_config, judge_options, split_names
+from harness.cli.options import call_limit_option, drift_option, judge_config, split_names
 from harness.cli.progress import confirm_calls, show_verdicts
 from harness.cli.table import print_note, stdout_console
 from harness.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
@@ -38,9 +38,12 @@ from harness.store import disk_errors, encode_pretty, read_json, write_atomicall
     type=click.Path(path_type=Path),
     help="The candidate's finished run; several are each held against the baseline, and ranked.",
 )
-@judge_options
+@click.option("--judge", metavar="FILE", help="TOML file of who judges (docs/chat.md).  [required]")
+@call_limit_option
 @click.option("--task", metavar="NAMES", multiple=True, help="Tasks, comma-separated.  [default: all that both have]")
-@click.option("--template", metavar="FILE", help="The judge's prompt, instead of the harness's own (docs/chat.md).")
+@click.option(
+    "--template", metavar="FILE", help="TOML file of the judge's prompt, instead of the harness's own (docs/chat.md)."
+)
 @drift_option
 @click.option(
     "--out",
@@ -58,12 +61,13 @@ def command(a: Path, others: tuple[Path, ...], **flags: Any) -> int:
     harness judge --a runs/lab-base --b runs/lab-grlo --judge judge.toml --task lab_chat
     harness judge --a runs/base --b runs/grlo --b runs/rlvr --judge judge.toml --max-judge-calls 2000
 
-    Both orders of each pair are asked about. Verdicts are stored as they come, so that the same command again asks
-    for nothing twice. Writes judged/A-vs-B/DIGEST/judgment.json and scores.jsonl.
+    A run is given by its directory, or by its label's folder if that holds one run. Both orders of each pair are asked
+    about. Verdicts are stored as they come, so that the same command again asks for nothing twice. Writes
+    judged/A-vs-B/DIGEST/judgment.json and scores.jsonl. Exit code 4: some pairs have no readable verdict.
     """  # noqa: D301 - click reads \b as a backspace character
     config = _read_config(flags)
     baseline = read_answered_run(a)
-    bouts = [_prepare_bout(baseline, read_answered_run(path), config, flags) for path in others]
+    bouts = [_prepare_bout(baseline, run, config, flags) for run in _read_candidates(others)]
     with show_verdicts() as listener:
         judge = prepare_judge(config, confirm_calls(), listener)
         try:
@@ -76,11 +80,10 @@ def command(a: Path, others: tuple[Path, ...], **flags: Any) -> int:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(judgments), indent=2).decode() + "\n")
     else:
         console = stdout_console()
-        print_judgments(judgments, console)
+        print_judgments(judgments, console, [_first_unread(item.scores) for item in judged])
         if len(judged) > 1:
-            print_ranking(
-                baseline.label, dict(zip(_names(judgments), (item.scores for item in judged), strict=True)), console
-            )
+            scores = dict(zip(_names(judgments), (item.scores for item in judged), strict=True))
+            print_ranking(baseline.label, scores, console, baseline.clusters)
         for item in judged:
             console.print(f"written: {item.path}", markup=False, highlight=False, soft_wrap=True)
     tally = judge.tally
@@ -117,6 +120,18 @@ def _read_config(flags: dict[str, Any]) -> JudgeConfig:
     if config == "later":
         raise UsageError("--judge later stores answers unjudged, and these are stored already; pass --judge FILE")
     return msgspec.structs.replace(config, template=flags["template"]) if flags["template"] else config
+
+
+def _read_candidates(paths: Sequence[Path]) -> list[AnsweredRun]:
+    runs = [read_answered_run(path) for path in paths]
+    given = [run.path.resolve() for run in runs]
+    if twice := next((run for run in runs if given.count(run.path.resolve()) > 1), None):
+        raise UsageError(f"--b {twice.path} is given twice; name each candidate once")
+    return runs
+
+
+def _first_unread(scores: Sequence[Score]) -> Score | None:
+    return next((score for score in scores if score.outcome == "error"), None)
 
 
 def _prepare_bout(a: AnsweredRun, b: AnsweredRun, config: JudgeConfig, flags: dict[str, Any]) -> _Bout:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.judging.judgment import Judgment, TaskJudgment, join_games
+from harness.plan import describe_key
 from harness.schema import Score
 from harness.stats.bradley_terry import estimate_strengths
 from reports.formats.terminal import print_table
@@ -25,12 +26,16 @@ COLUMNS = (
 )
 
 
-def print_judgments(judgments: Sequence[Judgment], console: Console) -> None:
-    """Print judgments of one judge."""
-    for judgment in judgments:
+def print_judgments(judgments: Sequence[Judgment], console: Console, unread: Sequence[Score | None]) -> None:
+    """Print judgments of one judge, each with one pair that has no verdict, if there is any: it shows why."""
+    for judgment, score in zip(judgments, unread, strict=True):
         print_table(judgment_table(judgment), console, inline=True)
-        for note in _warnings(judgment):
+        notes = _warnings(judgment)
+        if score is not None:
+            notes.append(f"such as {describe_key(score.key)}: {score.detail}")
+        for note in notes:
             console.print(Text.assemble(("note ", "yellow"), note), highlight=False)
+        console.print()
 
 
 def judgment_table(judgment: Judgment) -> Table:
@@ -59,8 +64,8 @@ def _cells(task: TaskJudgment) -> tuple[Cell, ...]:
         with_interval(task.win_rate),
         with_interval(task.metrics["lc_win_rate"]),
         share_cell(task.num_ties / num_read if num_read else None),
-        number_cell(task.metrics["length"].value, 0),
-        number_cell(task.metrics["baseline_length"].value, 0),
+        number_cell(task.metrics["characters"].value, 0),
+        number_cell(task.metrics["baseline_characters"].value, 0),
         share_cell(task.order_agreement.value),
         share_cell(task.first_share.value),
     )
@@ -84,15 +89,21 @@ def _warnings(judgment: Judgment) -> list[str]:
     return list(dict.fromkeys(found))  # of a run against itself both sides say the same
 
 
-def print_ranking(baseline: str, scores: Mapping[str, Sequence[Score]], console: Console) -> None:
+def print_ranking(
+    baseline: str,
+    scores: Mapping[str, Sequence[Score]],
+    console: Console,
+    clusters: Mapping[tuple[str, str], str] | None = None,
+) -> None:
     """Print the strengths of several candidates, each held against the baseline.
 
     Args:
         baseline: its label, whose strength is 0.
         scores: those of each candidate, by label.
         console: where to.
+        clusters: of examples that do not stand alone, by task and id.
     """
-    standings = estimate_strengths(join_games(baseline, scores), np.random.default_rng(0))
+    standings = estimate_strengths(join_games(baseline, scores, clusters), np.random.default_rng(0))
     order = sorted(scores, key=lambda label: -standings.win_rates[label].value)
     table = Table(
         name="ranking",

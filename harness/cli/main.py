@@ -31,12 +31,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("harness.cli.export", "Write results in other places' formats: the hub's model card, lm-eval's files."),
     "fetch": ("harness.cli.fetch", "Download benchmark data and checkpoints ahead, for offline use."),
     "doctor": ("harness.cli.doctor", "Say what this machine can run, and what to do about the rest."),
+    "completion": (
+        "harness.cli.completion",
+        "Print the script with which bash, zsh or fish completes commands.",
+    ),
 }
 EPILOG = (
     "Exit codes: 0 done; 1 the verdict is negative (a check failed, a regression, runs that differ); 2 the gate is "
     "inconclusive; 3 could not run (bad usage or input); 4 stored, but some requests ended in error (run again to "
     "retry them); 130 interrupted (run again to resume)."
 )
+
+
+OUT_OF_MEMORY = "out of memory; what was stored stays: end what else holds memory, and run the same command again"
 
 
 class LazyGroup(click.Group):
@@ -90,6 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
     # --debug may stand anywhere, as users expect of a switch for bug reports
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if "_HARNESS_COMPLETE" in os.environ:  # a shell asks how the command line may go on
+        importlib.import_module("harness.cli.completion").install()
     try:
         return _exit_code(cli.main(args=arguments, prog_name="harness", standalone_mode=False))
     except HarnessError as error:
@@ -101,6 +110,11 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         print(f"harness: {error.format_message()}", file=sys.stderr)  # noqa: T201
+        return EXIT_COULD_NOT_RUN
+    except MemoryError:
+        if debug:
+            raise
+        print(f"harness: {OUT_OF_MEMORY}", file=sys.stderr)  # noqa: T201
         return EXIT_COULD_NOT_RUN
     except (KeyboardInterrupt, click.Abort):
         print("harness: interrupted; run the same command again to resume", file=sys.stderr)  # noqa: T201

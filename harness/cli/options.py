@@ -72,21 +72,19 @@ def scoring_options(function: F) -> F:
 
 def judge_options(function: F) -> F:
     """Add the options that say who judges conversation."""
-    for option in (
-        click.option(
-            "--max-judge-calls",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Most calls of the judge.  [default: ask a person after an estimate]",
-        ),
-        click.option(
-            "--judge",
-            metavar="FILE|later",
-            help="TOML file of who judges conversation (docs/chat.md); `later` stores the answers unjudged.",
-        ),
-    ):
-        function = option(function)
-    return function
+    text = "TOML file of who judges conversation (docs/chat.md); `later` stores the answers unjudged."
+    return click.option("--judge", metavar="FILE|later", help=text)(call_limit_option(function))
+
+
+def call_limit_option(function: F) -> F:
+    """Add --max-judge-calls."""
+    return click.option(
+        "--max-judge-calls",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Most calls of the judge.  [default: no limit on this machine; before those of a server elsewhere a "
+        "person is asked]",
+    )(function)
 
 
 def run_options(function: F) -> F:
@@ -169,7 +167,10 @@ def read_judge(path: Path) -> JudgeConfig:
     Raises:
         SpecError: if it cannot be read, or a setting is unknown or does not fit.
     """
-    parsed = parse_record(read_toml(path.expanduser()), JudgeConfig, str(path))
+    path = path.expanduser()
+    if not path.exists() and (hint := did_you_mean(str(path), ["later"])):
+        raise UsageError(f"--judge {path}: there is no such file{hint}")
+    parsed = parse_record(read_toml(path), JudgeConfig, str(path))
     return _expand(parsed, JUDGE_PATHS)
 
 

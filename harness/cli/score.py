@@ -74,15 +74,15 @@ def command(run: Path | None, **flags: Any) -> int:
     if (run is None) == (flags["generations"] is None):
         raise UsageError("give either a run directory, or --task NAME --generations FILE")
     as_json = flags.pop("as_json")
-    record, path = _regrade(run, flags) if run is not None else _import(flags)
+    record, path, scores = _regrade(run, flags) if run is not None else _import(flags)
     if as_json:
         sys.stdout.write(encode_pretty(record).decode())
     else:
-        print_run(record, path)
+        print_run(record, path, scores)
     return EXIT_INCOMPLETE if record.status == "incomplete" else EXIT_OK
 
 
-def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
+def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path, str]:
     if not flags["task"]:
         raise UsageError("--generations needs --task NAME: which task do they answer?")
     if not flags["generations"].is_file():
@@ -127,7 +127,7 @@ def _import(flags: dict[str, Any]) -> tuple[RunRecord, Path]:
         sources=sources,
     )
     try:
-        return run_prepared(prepared), run_path(Path(config.out), spec)
+        return run_prepared(prepared), run_path(Path(config.out), spec), "scores.jsonl"
     finally:
         close_scorers([planned])
 
@@ -140,7 +140,7 @@ def _imported_plan(planned: PlannedTask, k: int, missing: set[str]) -> PlannedTa
     return replace(planned, ref=ref, examples=examples)
 
 
-def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
+def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path, str]:
     spec = read_json(path / "spec.json", RunSpec)
     names = tuple(ref.name for ref in spec.tasks)
     config = scoring_config(flags, ckpt=spec.checkpoint.path, label=spec.checkpoint.label, tasks=names)
@@ -168,14 +168,17 @@ def _regrade(path: Path, flags: dict[str, Any]) -> tuple[RunRecord, Path]:
     finally:
         store.close()
         close_scorers(planned)
-    print_note(f"{changed} of {len(old_values)} verdicts changed; wrote {path / f'scores.{grading}.jsonl'}")
-    return record, path
+    scores = f"scores.{grading}.jsonl"
+    print_note(f"{changed} of {len(old_values)} verdicts changed; wrote {path / scores}")
+    return record, path, scores
 
 
 def _check_judge(tasks: tuple[BenchmarkTask, ...], config: EvalConfig, path: Path) -> tuple[BenchmarkTask, ...]:
     """Refuse a judge that would have nothing to do, or none where the answers are to be judged at last."""
     if config.judge == "later":
         raise UsageError(f"--judge later stores answers unjudged, and those of {path} are stored; pass --judge FILE")
+    if config.judge is None and (judged := [task.name for task in tasks if task.judging]):
+        raise UsageError(f"{path}: {', '.join(judged)} is judged; pass --judge FILE, who judges it (docs/chat.md)")
     if config.judge is not None and not any(task.judging for task in tasks):
         raise UsageError(f"{path} has no judged task (it has {', '.join(config.tasks)}); leave out --judge")
     return tasks

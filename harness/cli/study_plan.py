@@ -225,11 +225,9 @@ def _assumptions(spec: StudySpec, rows: Sequence[TaskPlan]) -> list[str]:
 
 def _judging(judge: JudgeConfig) -> str:
     """Return who judges and what the number of verdicts is about."""
-    limit = (
-        "a person is asked before it begins"
-        if judge.max_calls is None
-        else f"at most {judge.max_calls:,} calls a checkpoint"
-    )
+    limit = f"at most {judge.max_calls:,} calls a checkpoint"
+    if judge.max_calls is None:
+        limit = "before calls of a server on another machine a person is asked"
     return (
         f"verdicts: of {judge.label or judge.ckpt}, {'both orders' if judge.swap else 'one order'} of each pair; those "
         f"in {judge.verdicts} are not asked for again, and a reward model is asked once an answer; {limit} "

@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.schema import OWN_UNIT, Estimate, RunRecord, TaskSummary
+from harness.plan import describe_key
+from harness.schema import OWN_UNIT, Estimate, RunRecord, Score, TaskSummary
+from harness.store import read_lines
 from reports.table import percent, plain, points
 
 WIDTH_WHEN_PIPED = 132
@@ -21,8 +23,14 @@ def stdout_console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED)
 
 
-def print_run(record: RunRecord, path: Path) -> None:
-    """Print a finished run: what was measured, the scores, and where the files are."""
+def print_run(record: RunRecord, path: Path, scores: str = "scores.jsonl") -> None:
+    """Print a finished run: what was measured, the scores, and where the files are.
+
+    Args:
+        record: of the run.
+        path: its directory.
+        scores: the record's file of scores in there.
+    """
     console = stdout_console()
     spec = record.spec
     console.print(
@@ -34,6 +42,7 @@ def print_run(record: RunRecord, path: Path) -> None:
     if seconds := _seconds(record):
         console.print(seconds, style="dim", highlight=False)
     unjudged = {ref.name for ref in spec.tasks if ref.scorer.startswith("unjudged@")}
+    errors = _first_errors(path / scores) if any(summary.num_error for summary in record.tasks) else {}
     for summary in record.tasks:
         if summary.task in unjudged:
             console.print(
@@ -48,6 +57,7 @@ def print_run(record: RunRecord, path: Path) -> None:
                 "the score is over the others; run the same command again to retry[/]",
                 highlight=False,
             )
+            console.print(f"  such as {errors[summary.task]}", markup=False, highlight=False)
         if summary.num_truncated > summary.num_planned / 10:
             share = summary.num_truncated / summary.num_planned
             console.print(
@@ -56,6 +66,15 @@ def print_run(record: RunRecord, path: Path) -> None:
                 highlight=False,
             )
     console.print(f"{record.status}: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _first_errors(path: Path) -> dict[str, str]:
+    """Return one request of each task that ended in error, with the reason."""
+    found: dict[str, str] = {}
+    for score in read_lines(path, Score):
+        if score.outcome == "error":
+            found.setdefault(score.key.task, f"{describe_key(score.key)}: {score.detail}")
+    return found
 
 
 def scores_table(record: RunRecord) -> Table:
@@ -79,7 +98,7 @@ def scores_table(record: RunRecord) -> Table:
             if (unit := OWN_UNIT.get(name)) is None:
                 table.add_row(escape(name), *_numbers(estimate), style="dim")
             else:
-                table.add_row(escape(f"{name} ({unit})"), *_own_numbers(estimate, unit), style="dim")
+                table.add_row(escape(f"{name} ({unit})"), *_own_numbers(name, estimate), style="dim")
     return table
 
 
@@ -109,10 +128,10 @@ def _numbers(estimate: Estimate) -> tuple[str, str]:
     return points(estimate.value), f"{points(estimate.ci_low)} – {points(estimate.ci_high)}"
 
 
-def _own_numbers(estimate: Estimate, unit: str) -> tuple[str, str]:
+def _own_numbers(name: str, estimate: Estimate) -> tuple[str, str]:
     """Return a number that is no share as it is."""
     value, low, high = (
-        plain(x, 0 if unit == "characters" else 2) for x in (estimate.value, estimate.ci_low, estimate.ci_high)
+        plain(x, 0 if name.endswith("characters") else 2) for x in (estimate.value, estimate.ci_low, estimate.ci_high)
     )
     return value, f"{low} – {high}"
 

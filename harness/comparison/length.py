@@ -1,6 +1,7 @@
 """What the lengths of answers add to a difference of win rates: raw against length-controlled, from the same draws."""
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +29,8 @@ def measure_length_effect(pair: PairedTask, level: float, seed: int, num_resampl
     base, candidate = _battles(pair.base, units), _battles(pair.candidate, units)
     if base is None or candidate is None:
         return None
+    if base.difficulties is None or candidate.difficulties is None:  # one model for both, or they cannot be subtracted
+        base, candidate = replace(base, difficulties=None), replace(candidate, difficulties=None)
     rng = np.random.default_rng([seed, zlib.crc32(pair.name.encode()), 5])
     draws = min(num_resamples, max(MAX_RESAMPLES, fewest_resamples(level)))
     found = compare_length_control(base, candidate, rng, draws, level)

@@ -263,6 +263,8 @@ def judge_identity(config: JudgeConfig, checkpoint: CheckpointRef | str, engine:
         "enable_thinking": config.enable_thinking,
         "follow_up": FOLLOW_UP,
     }
+    if settings["reading"] == "logprobs" and engine.name == "openai":
+        settings["top_logprobs"] = config.engine.top_logprobs  # a word that is not among them counts as impossible
     name, model = config.label, checkpoint
     if isinstance(checkpoint, CheckpointRef):
         pinned = checkpoint.fingerprint

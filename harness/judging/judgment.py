@@ -10,7 +10,7 @@ from harness.judging.pair import AnsweredRun
 from harness.judging.pairwise import Match
 from harness.judging.protocol import JudgeProtocol
 from harness.judging.records import JudgeIdentity
-from harness.schema import Estimate, Example, Record, Score
+from harness.schema import Estimate, Example, Record, RequestKey, Score
 from harness.stats.bradley_terry import Games
 from harness.stats.estimate import cluster_numbers, estimate_mean
 
@@ -100,7 +100,7 @@ def judge_task(
     chosen = {match.key.example_id for match in matches}
     examples = [example for (name, each), example in run.examples.items() if name == task and each in chosen]
     read = sorted((score for score in scores if score.outcome != "error"), key=lambda score: score.key)
-    orders = order_summary(read)
+    orders = order_summary(read, examples)
     return TaskJudgment(
         task=task,
         num_matches=len(matches),
@@ -135,18 +135,21 @@ def _count(answers: Sequence[Answer]) -> AnswerCounts:
     )
 
 
-def join_games(baseline: str, scores: Mapping[str, Sequence[Score]]) -> Games:
+def join_games(
+    baseline: str, scores: Mapping[str, Sequence[Score]], clusters: Mapping[tuple[str, str], str] | None = None
+) -> Games:
     """Return the verdicts on several candidates, each against one baseline, for a Bradley-Terry model of them all.
 
     Args:
         baseline: its label.
         scores: of each candidate, by label; those that ended in error are left out.
+        clusters: of examples that do not stand alone, by task and id: the turns of a conversation are one unit.
     """
-    prompts: dict[tuple[str, str], int] = {}
+    prompts: dict[tuple[str, str, bool], int] = {}
     parts, sides = [], []
     for number, found in enumerate(scores.values(), 1):
         read = [score for score in found if score.outcome != "error"]
-        places = [(score.key.task, score.key.example_id) for score in read]
+        places = [_unit(score.key, clusters or {}) for score in read]
         units = np.array([prompts.setdefault(place, len(prompts)) for place in places], dtype=np.int64)
         part = pair_games(read, units, baseline, with_style=False)
         parts.append(part)
@@ -158,3 +161,9 @@ def join_games(baseline: str, scores: Mapping[str, Sequence[Score]]) -> Games:
         weights=np.concatenate([part.weights for part in parts if part.weights is not None]),
         clusters=np.concatenate([part.clusters for part in parts if part.clusters is not None]),
     )
+
+
+def _unit(key: RequestKey, clusters: Mapping[tuple[str, str], str]) -> tuple[str, str, bool]:
+    """Return the task and the cluster of a request's example, or the example where it has none."""
+    cluster = clusters.get((key.task, key.example_id))
+    return key.task, cluster or key.example_id, cluster is not None

@@ -3,7 +3,7 @@
 Estimators are harness.stats' business; which measures of a score they read is this module's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -39,10 +39,10 @@ def task_metrics(
 ) -> dict[str, Estimate]:
     """Return a judged task's further metrics, by name.
 
-    Pairs: `length` and `baseline_length`, mean characters of what was judged; `lc_win_rate` where the protocol controls
+    Pairs: `characters` and `baseline_characters`, mean length of what was judged; `lc_win_rate` where the protocol controls
     length; `bradley_terry` and `style_win_rate` where it controls style: the win rate over the baseline that the
     Bradley-Terry model predicts, as it is and at equal style. Ratings: `rating`, `rating_1` and `rating_2` (first and
-    second turns) on the judge's own scale, and `length`.
+    second turns) on the judge's own scale, and `characters`.
 
     Args:
         protocol: of the task.
@@ -55,7 +55,10 @@ def task_metrics(
     clusters = _numbers(names[score.key.example_id] for score in scores)
     if protocol.kind == "rating":
         return _rating_metrics(scores, clusters, protocol.highest)
-    metrics = {name: estimate_amount(_column(scores, name), clusters) for name in ("length", "baseline_length")}
+    metrics = {
+        "characters": estimate_amount(_column(scores, "length"), clusters),
+        "baseline_characters": estimate_amount(_column(scores, "baseline_length"), clusters),
+    }
     if "length" in protocol.controls:
         battles = pair_battles(scores, clusters)
         metrics["lc_win_rate"] = estimate_length_control(battles, np.random.default_rng(seed)).controlled
@@ -107,18 +110,20 @@ def pair_games(scores: Sequence[Score], clusters: Ints, baseline: str, *, with_s
     )
 
 
-def order_summary(scores: Sequence[Score]) -> OrderSummary:
+def order_summary(scores: Sequence[Score], examples: Sequence[Example] = ()) -> OrderSummary:
     """Return how consistent a judge was over the orders of pairs, and how often it preferred what it saw first.
 
-    Generations of one example are one unit. Scores that were judged in no order, a reward model's, are left out.
+    Generations of one example are one unit, and so are the turns of a conversation where the examples are given.
+    Scores that were judged in no order, a reward model's, are left out.
     """
+    clusters = {example.example_id: example.cluster for example in examples if example.cluster}
     shown = [score for score in scores if any(order in score.measures for order in ORDERS)]
     both = [score for score in shown if "order_agreement" in score.parts]
     return OrderSummary(
         num_pairs=len(shown),
         num_both=len(both),
-        consistent=_mean([score.parts["order_agreement"][0] for score in both], both),
-        first_share=_mean([_first_share(score) for score in shown], shown),
+        consistent=_mean([score.parts["order_agreement"][0] for score in both], both, clusters),
+        first_share=_mean([_first_share(score) for score in shown], shown, clusters),
     )
 
 
@@ -136,7 +141,7 @@ def _rating_metrics(scores: Sequence[Score], clusters: Ints, highest: int) -> di
         name: _scaled(estimate_mean(ratings[rows] / highest, np.ones(int(rows.sum())), clusters[rows]), highest)
         for name, rows in chosen.items()
     }
-    return metrics | {"length": estimate_amount(_column(scores, "length"), clusters)}
+    return metrics | {"characters": estimate_amount(_column(scores, "length"), clusters)}
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -152,8 +157,8 @@ def _styles(scores: Sequence[Score]) -> Floats:
     return style_terms(*sides)
 
 
-def _mean(values: Sequence[float], scores: Sequence[Score]) -> Estimate:
-    units = _numbers(score.key.example_id for score in scores)
+def _mean(values: Sequence[float], scores: Sequence[Score], clusters: Mapping[str, str]) -> Estimate:
+    units = _numbers(clusters.get(score.key.example_id, f"#{score.key.example_id}") for score in scores)
     return estimate_mean(np.array(values, dtype=np.float64), np.ones(len(values)), units)
 
 

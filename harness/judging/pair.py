@@ -48,6 +48,11 @@ class AnsweredRun:
         found = read_lines(self.path / "examples.jsonl", Example)
         return {(example.task, example.example_id): example for example in found}
 
+    @property
+    def clusters(self) -> dict[tuple[str, str], str]:
+        """Clusters of the examples that do not stand alone, such as the turns of a conversation."""
+        return {place: example.cluster for place, example in self.examples.items() if example.cluster}
+
     @cached_property
     def answers(self) -> dict[RequestKey, Generation]:
         """What the model said; requests that ended in error have no answer."""
@@ -99,7 +104,7 @@ def match_answers(a: AnsweredRun, b: AnsweredRun, tasks: Sequence[str], strip: S
     """Return b's answers against a's, request by request in the order of a's examples.
 
     Raises:
-        UsageError: if one of them has an answer that the other has not, naming it.
+        UsageError: if one of them has an answer that the other has not, or both lack one, naming it.
     """
     ours = {key for key in b.answers if key.task in tasks}
     theirs = {key for key in a.answers if key.task in tasks}
@@ -112,10 +117,28 @@ def match_answers(a: AnsweredRun, b: AnsweredRun, tasks: Sequence[str], strip: S
                 f"{side.path} has no answer to {named}{more}, of which {other.path} has one; run its `harness eval` "
                 "command again if requests ended in error, or evaluate both on the same examples"
             )
+    _check_answered(a, ours, tasks)
     order = {place: number for number, place in enumerate(a.examples)}
     return tuple(
         _match(a, b, key, strip) for key in sorted(ours, key=lambda key: (order[key.task, key.example_id], key.index))
     )
+
+
+def _check_answered(run: AnsweredRun, answered: Collection[RequestKey], tasks: Sequence[str]) -> None:
+    """Refuse what neither run answered: it would be left out of the win rate in silence."""
+    generations = {ref.name: ref.sampling.num_generations for ref in run.record.spec.tasks}
+    planned = [
+        RequestKey(task=task, example_id=example_id, index=index)
+        for task, example_id in run.examples
+        if task in tasks
+        for index in range(generations[task])
+    ]
+    if missing := [key for key in planned if key not in answered]:
+        more = f" and {len(missing) - MAX_NAMED:,} more" if len(missing) > MAX_NAMED else ""
+        raise UsageError(
+            f"neither run has an answer to {', '.join(describe_key(key) for key in missing[:MAX_NAMED])}{more}; run "
+            "their `harness eval` commands again, or evaluate both on the examples that they can answer"
+        )
 
 
 def _match(a: AnsweredRun, b: AnsweredRun, key: RequestKey, strip: Sequence[str]) -> Match:
@@ -133,6 +156,11 @@ def _turns(example: Example, examples: Mapping[tuple[str, str], Example]) -> lis
     """Return the turns of an example's conversation, first turn first, its own last."""
     turns = [example]
     while (before := turns[0].metadata.get("follows")) is not None:
+        if (example.task, before) not in examples:  # of imported text, which may hold a later turn alone
+            raise UsageError(
+                f"{example.task}/{example.example_id} goes on from {before}, which the runs do not have: import both "
+                "turns, or name other tasks with --task"
+            )
         turns.insert(0, examples[example.task, before])
     return turns
 

@@ -42,18 +42,20 @@ def load_templates(source: TemplateFile, data_dir: Path | None) -> dict[str, Tem
             return parse_templates(source, path.read_bytes(), str(path))
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
-    looked = "no --data-dir was given" if path is None else f"{path} does not exist"
+    looked = "no --data-dir was given, nor is HARNESS_DATA set" if path is None else f"{path} does not exist"
     told = f"the judge's prompts, {source.local}, are missing: {looked}"
+    # ratings have no template but their own
+    instead = "" if source.format == "fastchat" else '; or write template = "pair" in the judge\'s file'
     if is_by_hand(source):
         raise DataError(
-            f"{told}, and their authors keep them in a program ({source.url}); write it as docs/data.md says"
+            f"{told}, and their authors keep them in a program ({source.url}); write it as docs/data.md says{instead}"
         )
     try:
         content = download(source.url)
     except DataError as error:
         raise DataError(
-            f"{told}, and {error}; `harness fetch` has them with the task's rows, or pass --judge a file whose "
-            'template is "pair"'
+            f"{told}, and {error}; where there is a network, `harness fetch --task NAME --data-dir DIR` writes the "
+            f"file with the task's rows, then pass --data-dir DIR{instead}"
         ) from error
     return parse_templates(source, content, source.url)
 

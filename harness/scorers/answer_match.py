@@ -13,6 +13,8 @@ RELATIVE_TOLERANCE = Fraction(1, 100_000)
 """… but only if they also agree in relative terms: 3e-10 and 0 round alike."""
 
 _MAX_EXPONENT = 400
+_MAX_CHARACTERS = 4000
+"""Of a plain number. Answers are shorter anyway; Python converts no text of more than 4,300 digits."""
 
 _REWRITES = tuple(
     (re.compile(pattern), replacement)
@@ -81,7 +83,7 @@ def normalise(answer: str) -> str:
 
 def parse_number(text: str) -> PlainNumber | None:
     """Return the number that a normalised text consists of, or None if it is anything else."""
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(text) if len(text) <= _MAX_CHARACTERS else None
     if match is None or (match["sign"] and match["sign2"]):
         return None
     value = _value(match)

@@ -15,7 +15,7 @@ import warnings
 from typing import Any
 
 from harness.scorers.program_extract import extract, load_sanitizer
-from harness.scorers.program_records import Records
+from harness.scorers.program_records import Opaque, Records, is_hollow
 from harness.scorers.sandbox_child import drop_privileges
 from harness.scorers.sandbox_frames import pack_frame, read_frame, write_all
 
@@ -65,7 +65,8 @@ def _replay(header: dict[str, Any], inputs: list[Any], expected: Expected, outpu
 
     def solution(*_args: Any) -> Any:
         calls.append(len(calls))
-        return outputs.value(calls[-1])
+        output = outputs.value(calls[-1])
+        return Opaque() if is_hollow(output) and not is_hollow(expected[calls[-1]]) else output
 
     loader = types.ModuleType("replay")
     loader.solution = solution  # type: ignore[attr-defined]

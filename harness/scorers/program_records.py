@@ -10,6 +10,8 @@ from typing import Any
 
 from harness.scorers.sandbox_program import RECORD
 
+NUMPY_DEPTH = 64
+"""NumPy makes no array of a list nested deeper."""
 _NUMPY_TYPE = re.compile(r"[<>|=]?[biufc]\d{1,2}")
 
 
@@ -55,6 +57,12 @@ _SUBCLASSES = {
 """Same values, other type: EvalPlus's tolerance applies only between values of the same type."""
 
 
+def _fraction(numerator: int, denominator: int) -> Fraction:
+    if type(numerator) is not int or type(denominator) is not int:
+        raise pickle.UnpicklingError("not a fraction")  # the text 1e999999999 would be one, of a billion digits
+    return Fraction(numerator, denominator)
+
+
 def _numpy_value(kind: str, shape: tuple[int, ...] | None, raw: bytes) -> Any:
     import numpy
 
@@ -68,7 +76,7 @@ _KINDS: dict[str, Callable[..., Any]] = {
     "complex": complex,
     "subclass": lambda value: _SUBCLASSES[type(value)](value),
     "numpy": _numpy_value,
-    "fraction": Fraction,
+    "fraction": _fraction,
     "decimal": Decimal,
     "iterated": Iterated,
     "opaque": Opaque,
@@ -95,6 +103,21 @@ class Decoder(pickle.Unpickler):
         if name != "rebuild":
             raise pickle.UnpicklingError(f"{name} is not an output")
         return _REBUILD
+
+
+def is_hollow(value: Any) -> bool:
+    """Tell whether a list or array holds no element, however many empty ones it holds.
+
+    NumPy finds such a value close to others, because there is nothing to compare: `[[]]` to every list of one float,
+    and before NumPy 2.2 `[numpy.empty((0, 1))] * 3` to every list of three. A ragged list it refuses, so the first
+    elements tell.
+    """
+    for _ in range(NUMPY_DEPTH):
+        if not isinstance(value, list | tuple) or not value:
+            break
+        value = value[0]
+    size = getattr(value, "size", None)  # of an array
+    return value in ([], (), b"") if size is None else size == 0
 
 
 class Records:

@@ -22,6 +22,8 @@ START_SECONDS = 120.0
 REPLY_MARGIN_SECONDS = 60.0
 STARVED_FACTOR = 5
 """As in `sandbox_child`."""
+PROGRAM_MODULES = ("sandbox_child", "sandbox_filter", "sandbox_frames", "sandbox_program")
+"""Modules of this package that the processes which run programs can see."""
 
 
 class ProcessEndedError(Exception):
@@ -168,7 +170,7 @@ class Zygote:
     """Runs programs, one at a time, each in a fork of one warm sandboxed process."""
 
     def __init__(self, mode: Mode) -> None:
-        self._process = SandboxProcess(mode, "sandbox_child", ("sandbox_child", "sandbox_frames", "sandbox_program"))
+        self._process = SandboxProcess(mode, "sandbox_child", PROGRAM_MODULES)
 
     def run(self, request: ProgramRequest) -> ProgramResult:
         """Run a program to its end or limit; raises ProcessEndedError or ProcessHungError if the sandbox fails."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.errors import ScorerError
 from harness.scorers.sandbox import (
+    PROGRAM_MODULES,
     ProcessEndedError,
     ProcessHungError,
     ProgramRequest,
@@ -21,14 +22,7 @@ JUDGE_SECONDS = 60.0
 EXTRACT_CPU_SECONDS = 10.0
 """CPU time for finding the program in a text."""
 
-_JUDGE_MODULES = (
-    "program_judge",
-    "program_extract",
-    "program_records",
-    "sandbox_child",
-    "sandbox_frames",
-    "sandbox_program",
-)
+_JUDGE_MODULES = ("program_judge", "program_extract", "program_records", *PROGRAM_MODULES)
 
 
 class StationFailedError(Exception):

@@ -141,6 +141,8 @@ def difference_p_value(
         return _sign_flip(pairs.sums, rng, num_resamples)
     from scipy.stats import binomtest
 
+    if pairs.num_examples == 0:
+        return math.nan, "exact McNemar"
     discordant = pairs.gains + pairs.losses
     return float(binomtest(pairs.gains, discordant, 0.5).pvalue) if discordant else 1.0, "exact McNemar"
 

@@ -71,8 +71,8 @@ _RATES = (
     ),
 )
 _LENGTHS = (
-    _Metric("length", "characters", "Characters: mean length of an answer, reasoning stripped."),
-    _Metric("baseline_length", "baseline's characters"),
+    _Metric("characters", "characters", "Characters: mean length of an answer, reasoning stripped."),
+    _Metric("baseline_characters", "baseline's characters"),
 )
 _AGREEMENT = _Metric(
     "order_agreement",

@@ -1,6 +1,7 @@
 """`harness judge` and judged runs, end to end: real checkpoints answer, a real reward model and a real model judge."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -81,13 +82,13 @@ def test_a_reward_model_prefers_what_was_trained_against_it(runs: Path, workplac
     assert (task["num_matches"], task["num_errors"], task["first_share"]["value"]) == (30, 0, None)
     assert (found["a"]["kin"], found["b"]["kin"]) == (None, "lab-grlo was trained against lab/reward itself")
     assert found["template"] is None
-    lengths = {name: task["metrics"][name]["value"] for name in ("length", "baseline_length")}
+    lengths = {name: task["metrics"][name]["value"] for name in ("characters", "baseline_characters")}
     counts = count_verdicts(workplace)
     assert set(counts.values()) == {1}
     other = judge(run_harness, workplace, runs, REWARD, a="lab-grlo", b="lab-base")
     assert count_verdicts(workplace) == counts
     assert other["tasks"][0]["win_rate"]["value"] == pytest.approx(1 - task["win_rate"]["value"])
-    assert other["tasks"][0]["metrics"]["length"]["value"] == lengths["baseline_length"]
+    assert other["tasks"][0]["metrics"]["characters"]["value"] == lengths["baseline_characters"]
 
 
 def test_the_table_says_what_a_reader_needs(runs: Path, workplace: Path, run_harness: Run) -> None:
@@ -244,3 +245,73 @@ def test_a_reward_model_cannot_rate(workplace: Path, run_harness: Run, data_dir:
     assert code == 3
     assert "mt_bench asks for ratings from 1 to 10, which a reward model such as lab/reward cannot give" in err
     assert not (workplace / "runs").exists()
+
+
+def test_styles_are_judged_one_after_another(workplace: Path, run_harness: Run, data_dir: Path) -> None:
+    """They share the judge, its store and the calls that the command may make; the elicited run has all metrics."""
+    (workplace / "judge.toml").write_text(REWARD)
+    asked = ["--ckpt", "lab/base", "--task", "alpaca_eval2", "--limit", "3", "--set", "sampling.max_tokens=8"]
+    where = ["--data-dir", str(data_dir), "--judge", "judge.toml", "--styles", "chat,completion"]
+    code, _, err = run_harness("elicit", *asked, *where, "--json")
+    assert (code, err) == (0, "")
+    (path,) = (workplace / "runs" / "lab-base-elicited").glob("*/run.json")
+    (task,) = read_json(path, RunRecord).tasks
+    assert {"lc_win_rate", "characters", "baseline_characters"} <= set(task.other_metrics)
+    assert set(count_verdicts(workplace).values()) == {1}
+
+
+def test_a_candidate_given_twice_is_refused(runs: Path, workplace: Path, run_harness: Run) -> None:
+    """By its folder and by its run directory alike: a ranking would show it once, and the table twice."""
+    (again,) = (runs / "lab-grlo").iterdir()
+    code, out, err = run_harness(*judge_arguments(workplace, runs, REWARD), "--b", str(again))
+    assert (code, out) == (3, "")
+    assert "is given twice; name each candidate once" in err
+
+
+def test_a_judge_without_verdicts_is_quoted(runs: Path, workplace: Path, run_harness: Run) -> None:
+    """One pair and what the judge said of it stand beside the number of pairs that are left out."""
+    code, out, _ = run_harness(*judge_arguments(workplace, runs, 'ckpt = "scripted:mixed"\nattempts = 1\n'))
+    assert code == 4
+    said = " ".join(out.split())
+    assert "30 of 30 pairs have no readable verdict" in said
+    assert re.search(r"note such as lab_chat/[\w-]+#0: the judge gave no verdict", said)
+
+
+def test_a_judges_engine_is_told_from_the_runs(runs: Path, workplace: Path, run_harness: Run) -> None:
+    """The error names the judge and the table of its file, since runs have an engine too."""
+    code, _, err = run_harness(*judge_arguments(workplace, runs, 'ckpt = "gpt"\n[engine]\nname = "openai"\n'))
+    assert code == 3
+    assert err.startswith("harness: judge gpt, table [engine] of its file: engine openai needs a server's address")
+
+
+def test_a_judge_with_nothing_to_judge_is_said(workplace: Path, run_harness: Run) -> None:
+    """lab_chat has a scorer of its own: the run goes on, and says that nobody was asked."""
+    (workplace / "judge.toml").write_text(REWARD)
+    code, _, err = run_harness(
+        "eval", "--ckpt", "lab/grlo", "--task", "lab_chat", "--limit", "2", "--judge", "judge.toml"
+    )
+    assert code == 0
+    assert "the judge has nothing to do: lab_chat is scored without one" in err
+    assert not (workplace / "verdicts").exists()
+
+
+def test_unreadable_ratings_are_quoted(workplace: Path, run_harness: Run, data_dir: Path) -> None:
+    """`harness score` shows why requests ended in error; without a judge it asks for one, and not for `later`."""
+    (workplace / "judge.toml").write_text('ckpt = "lab/instruct"\nmax_tokens = 4\nattempts = 1\n')
+    where = ["--data-dir", str(data_dir)]
+    run_harness("eval", "--ckpt", "lab/base", "--task", "mt_bench", "--limit", "1", "--judge", "later", *where)
+    (path,) = (workplace / "runs" / "lab-base").iterdir()
+    code, _, err = run_harness("score", str(path), *where)
+    assert (code, err) == (
+        3,
+        f"harness: {path}: mt_bench is judged; pass --judge FILE, who judges it (docs/chat.md)\n",
+    )
+    code, out, _ = run_harness("score", str(path), "--judge", "judge.toml", *where)
+    assert code == 4
+    assert "such as mt_bench/81-1#0: the judge gave no verdict in 1 attempt" in " ".join(out.split())
+
+
+def test_a_mistyped_later_is_recognised(workplace: Path, run_harness: Run) -> None:
+    """It would be read as the name of a file."""
+    code, _, err = run_harness("eval", "--ckpt", "lab/base", "--task", "mt_bench", "--judge", "latr")
+    assert (code, err) == (3, "harness: --judge latr: there is no such file (did you mean later?)\n")

@@ -93,7 +93,7 @@ def test_it_is_planned_judged_and_reported(study: Path, run_harness: Run) -> Non
     ]
     assert findings.judged[0].judge.kinship is None
     assert "grlo was trained against lab/reward" in str(findings.judged[1].judge.kinship)
-    assert {"lc_win_rate", "length", "baseline_length"} <= findings.judged[0].metrics.keys()
+    assert {"lc_win_rate", "characters", "baseline_characters"} <= findings.judged[0].metrics.keys()
     effect = findings.transfer.comparisons[0].tasks[0].length_effect
     assert effect is not None
     assert effect.baseline_length == 50
@@ -127,4 +127,4 @@ def test_the_judge_may_stand_in_its_own_file(study: Path, run_harness: Run) -> N
     assert code == 0, err
     assert [line.split()[-1] for line in out.splitlines() if "alpaca_eval2" in line] == ["4", "4"]
     assert "one order of each pair" in out
-    assert "a person is asked before it begins (judge.max_calls)" in out
+    assert "before calls of a server on another machine a person is asked (judge.max_calls)" in out

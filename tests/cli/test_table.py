@@ -14,5 +14,5 @@ def test_further_metrics_stand_in_their_own_unit() -> None:
     console.print(scores_table(judged_run("grlo", 0.45, 300).record))
     lines = {line.rsplit("  ")[0].strip(): line.split() for line in console.file.getvalue().splitlines()}  # type: ignore[attr-defined]
     assert lines["rating (of 10)"][3:] == ["4.50", "4.00", "–", "5.00"]
-    assert lines["baseline_length (characters)"][2:] == ["900", "900", "–", "900"]
+    assert lines["baseline_characters (mean)"][2:] == ["900", "900", "–", "900"]
     assert lines["lc_win_rate"][1:] == ["45.0", "37.0", "–", "53.0"]

@@ -1,5 +1,7 @@
 """What lengths add to a difference of win rates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,16 @@ def test_other_tasks_have_none() -> None:
     comparison = compare_labels(Sides(sides[0], (sides[1],)), CompareOptions(num_resamples=400)).comparisons[0]
     assert comparison.tasks[0].length_effect is None
     assert effect_of(preferences(0.3, 1), preferences(0.6, 2), 200, length_effects=False) is None
+
+
+def test_both_sides_have_the_same_model() -> None:
+    """A difficulty that one side's scores lack leaves both fits: each with other terms, they would not cancel."""
+    rng = np.random.default_rng(1)
+    others, hard = np.full(N, 1000.0), rng.normal(0, 3, N)
+    values = 1 / (1 + np.exp(-hard + rng.normal(0, 0.3, N)))
+    tasks = [pair_task("talk", values, others + rng.normal(300, 200, N), others) for _ in range(2)]
+    tasks[1] = replace(tasks[1], measures={**tasks[0].measures, "difficulty": hard.reshape(-1, 1)})
+    labels = [make_label(name, task) for name, task in zip("ab", tasks, strict=True)]
+    found = compare_labels(Sides(labels[0], (labels[1],)), CompareOptions(num_resamples=400)).comparisons[0].tasks[0]
+    assert found.length_effect is not None
+    assert found.length_effect.controlled.value == pytest.approx(0.0, abs=1e-12)

@@ -21,6 +21,7 @@ from harness.stats.estimate import Floats
 from harness.stats.multiple import holm
 from harness.store import encode_pretty
 from harness.verdicts import TaskVerdicts
+from tests.calibration.draws import losing_sides, noisy_sides
 from tests.labels import make_label, make_run, make_task
 
 QUIET = GatePolicy(max_examples_listed=0)
@@ -105,19 +106,6 @@ def test_regression_outweighs_inconclusive() -> None:
     assert report.verdict == "regression"
 
 
-def noisy_sides(
-    rng: np.random.Generator, n: int, k: int, losses: tuple[float, ...]
-) -> tuple[LabelVerdicts, LabelVerdicts]:
-    """Return labels with one task per loss; an example's chance of success differs by the loss between the sides."""
-    tasks: tuple[list[TaskVerdicts], list[TaskVerdicts]] = ([], [])
-    for number, loss in enumerate(losses):
-        chance = 0.2 + 0.6 * rng.random(n)
-        for side, p in zip(tasks, (chance, chance - loss), strict=True):
-            task = make_task(f"t{number}", rng.binomial(1, p[:, None], (n, k)), suite="math", finish_known=False)
-            side.append(replace(task, num_tokens=np.full((n, k), np.nan)))
-    return make_label("b", *tasks[0]), make_label("c", *tasks[1])
-
-
 def share_of(verdict: str, num_gates: int, losses: tuple[float, ...], n: int = 60, k: int = 4) -> float:
     rng = np.random.default_rng(5)
     return float(
@@ -147,10 +135,7 @@ def test_false_passes_of_a_domain_that_only_lost(sizes: tuple[int, int]) -> None
     policy = GatePolicy(margin=3, gate_on=("domains",), max_examples_listed=0)
     passed = 0
     for _ in range(1500):
-        losses = [rng.random(n) < 0.03 for n in sizes]
-        baseline = make_label("b", *(make_task(f"t{i}", np.ones(len(lost))) for i, lost in enumerate(losses)))
-        candidate = make_label("c", *(make_task(f"t{i}", 1.0 - lost) for i, lost in enumerate(losses)))
-        passed += judge_runs(baseline, candidate, policy).verdict == "pass"
+        passed += judge_runs(*losing_sides(rng, sizes, 0.03), policy).verdict == "pass"
     assert passed / 1500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1500)
 
 

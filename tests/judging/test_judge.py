@@ -10,7 +10,7 @@ from harness.errors import EngineError, SpecError, UsageError
 from harness.judging.judge import FAILED, choose_reading, judge_identity
 from harness.judging.template import PAIR
 from harness.schema import CheckpointRef, Choice, EngineSpec, Fingerprint, Message, Request
-from harness.spec import JudgeConfig
+from harness.spec import EngineConfig, JudgeConfig
 from tests.judging.judge_engine import JudgeEngine, ask_pairs, judge_of, last_words
 
 LETTERS = replace(PAIR, reading="letters", max_tokens=99)
@@ -237,3 +237,19 @@ def test_identity_is_what_decides_verdicts() -> None:
     assert judge_identity(config, ref, engine).name == "judge"
     assert judge_identity(msgspec.structs.replace(config, label="L"), "gpt", engine).name == "L"
     assert judge_identity(config, "gpt", engine).model == "gpt"
+
+
+def test_how_many_likely_tokens_a_server_lists_names_a_judge() -> None:
+    """A word beyond them has no chance: another number gives other verdicts. It decides nothing that is written."""
+    few, many = (
+        JudgeConfig(
+            ckpt="judge", engine=EngineConfig(name="openai", base_url="http://localhost/v1", top_logprobs=number)
+        )
+        for number in (5, 20)
+    )
+    spec = EngineSpec("openai", "served", "served")
+    assert judge_identity(few, "judge", spec).digest != judge_identity(many, "judge", spec).digest
+    written = [
+        judge_identity(msgspec.structs.replace(config, read="text"), "judge", spec).digest for config in (few, many)
+    ]
+    assert written[0] == written[1]

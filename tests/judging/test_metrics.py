@@ -147,7 +147,7 @@ def test_generations_of_one_example_are_one_unit() -> None:
     """Both of an example's generations in one cluster; two examples are two units."""
     scores = [pair_score(name, 1.0, 0.0, index) for name in ("a", "b") for index in (0, 1)]
     assert order_summary(scores).consistent.num_clusters == 2
-    assert task_metrics(ALPACA, [example("a"), example("b")], scores)["length"].num_clusters == 2
+    assert task_metrics(ALPACA, [example("a"), example("b")], scores)["characters"].num_clusters == 2
 
 
 def test_lengths_are_means_in_characters() -> None:
@@ -157,11 +157,11 @@ def test_lengths_are_means_in_characters() -> None:
         for name, length in (("a", 100.0), ("b", 200.0), ("c", 600.0))
     ]
     found = task_metrics(ALPACA, [example(name) for name in "abc"], scores)
-    assert (found["length"].value, found["length"].stderr) == pytest.approx((300, math.sqrt(70_000 / 3)))
-    assert found["length"].ci_high > 600
-    assert found["length"].ci_low == 0
-    assert (found["baseline_length"].value, found["baseline_length"].stderr) == (150, 0)
-    assert math.isnan(found["baseline_length"].ci_low)
+    assert (found["characters"].value, found["characters"].stderr) == pytest.approx((300, math.sqrt(70_000 / 3)))
+    assert found["characters"].ci_high > 600
+    assert found["characters"].ci_low == 0
+    assert (found["baseline_characters"].value, found["baseline_characters"].stderr) == (150, 0)
+    assert math.isnan(found["baseline_characters"].ci_low)
 
 
 def draw_pairs(num_pairs: int, seed: int) -> list[Score]:
@@ -256,8 +256,8 @@ def test_ratings_are_on_the_judges_scale_by_turn() -> None:
     examples = [example(f"{question}-{turn}", cluster=question) for question in "ab" for turn in (1, 2)]
     scores = [rating_score(*row) for row in (("a-1", 8.0, 1), ("a-2", 4.0, 2), ("b-1", 6.0, 1), ("b-2", 10.0, 2))]
     found = task_metrics(RATING, examples, scores)
-    assert {name: found[name].value for name in ("rating", "rating_1", "rating_2", "length")} == pytest.approx(
-        {"rating": 7, "rating_1": 7, "rating_2": 7, "length": 50}
+    assert {name: found[name].value for name in ("rating", "rating_1", "rating_2", "characters")} == pytest.approx(
+        {"rating": 7, "rating_1": 7, "rating_2": 7, "characters": 50}
     )
     assert (found["rating"].num_examples, found["rating"].num_clusters) == (4, 2)
     # Question means 6 and 8: standard error 1. As four ratings on their own it would be 1.29.
@@ -279,3 +279,14 @@ def test_no_scores_give_undefined_metrics(protocol: JudgeProtocol) -> None:
     found = task_metrics(protocol, [example("a")], [])
     assert len(found) >= 3
     assert all(math.isnan(estimate.value) for estimate in found.values())
+
+
+def test_each_turn_has_the_mean_of_its_own_ratings() -> None:
+    """By hand: first turns 8 and 6, second turns 3 and 1; in all 4.5."""
+    scores = [rating_score("a1", 8, 1), rating_score("a2", 3, 2), rating_score("b1", 6, 1), rating_score("b2", 1, 2)]
+    examples = [
+        msgspec.structs.replace(example(each.key.example_id), cluster=each.key.example_id[0]) for each in scores
+    ]
+    found = task_metrics(RATING, examples, scores)
+    assert [found[name].value for name in ("rating", "rating_1", "rating_2")] == pytest.approx([4.5, 7, 2])
+    assert [found[name].num_examples for name in ("rating", "rating_1", "rating_2")] == [4, 2, 2]

@@ -141,3 +141,35 @@ def test_several_candidates_share_a_baseline() -> None:
     assert games.clusters is not None
     assert games.clusters.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
     assert fit_strengths(games).values == pytest.approx([0.0, 0.0, np.log(3)])
+
+
+def test_what_neither_run_answered_is_named(tmp_path: Path) -> None:
+    """Left out in silence it would be missing from the win rate's denominator; other tasks' requests do not matter."""
+    a, b = (answered_run(tmp_path / name, name, {"x": name}, ask("x", "y", "z")) for name in ("a", "b"))
+    with pytest.raises(UsageError, match=r"^neither run has an answer to t/y#0, t/z#0; run their `harness eval`"):
+        match_answers(a, b, ["t"], ())
+    assert match_answers(a, b, [], ()) == ()
+
+
+def test_a_second_turn_without_its_first_is_refused(tmp_path: Path) -> None:
+    """Imported text may hold it alone: one line says so."""
+    examples = [msgspec.structs.replace(ask("q-2")[0], metadata={"follows": "q-1"})]
+    a, b = (answered_run(tmp_path / name, name, {"q-2": name}, examples) for name in ("a", "b"))
+    with pytest.raises(UsageError, match=r"^t/q-2 goes on from q-1, which the runs do not have"):
+        match_answers(a, b, ["t"], ())
+
+
+def test_the_turns_of_a_conversation_are_one_unit(tmp_path: Path) -> None:
+    """In the win rate, the agreement of orders, and the ranking of several candidates."""
+    turns = [msgspec.structs.replace(example, cluster=example.example_id[0]) for example in ask("v1", "v2", "w1", "w2")]
+    run = answered_run(tmp_path / "a", "base", {}, turns)
+    scores = [score("v1", 1.0, 1.0), score("v2", 1.0, 0.0), score("w1", 0.0, 0.0), score("w2", 0.0, 0.0)]
+    found = judge_task(
+        "t", run, [Match(item.key, "?", Answer("b", True), Answer("a", True), "") for item in scores], scores
+    )
+    for estimate in (found.win_rate, found.order_agreement, found.first_share, found.metrics["characters"]):
+        assert (estimate.num_examples, estimate.num_clusters) == (4, 2)
+    clusters = {("t", example.example_id): str(example.cluster) for example in turns[:2]}
+    games = join_games("base", {"new": scores}, clusters)
+    assert games.clusters is not None
+    assert games.clusters.tolist() == [0, 0, 0, 0, 1, 1, 2, 2]

@@ -1,6 +1,7 @@
 """Answers as a judge sees them, and scores by verdicts that are known: a scripted judge says what the test wants."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,11 +10,12 @@ import pytest
 from harness.engines.scripted import ScriptLine
 from harness.errors import UsageError
 from harness.judge_wiring import prepare_judge
-from harness.judging.answers import Answer, count_styles, strip_reasoning
+from harness.judging.answers import Answer, count_styles, read_answer, strip_reasoning
 from harness.judging.judge import key_digest
 from harness.judging.pairwise import Match, PairRules, judge_pairs, questions_of
 from harness.judging.protocol import JudgeProtocol
-from harness.judging.records import Question, Template
+from harness.judging.question import text_digest
+from harness.judging.records import Question, Template, Verdict
 from harness.judging.scorer import JudgeScorer
 from harness.schema import Example, FinishReason, Generation, RequestKey, Score
 from harness.spec import JudgeConfig
@@ -238,3 +240,30 @@ def test_a_reward_model_compares_and_does_not_rate(tmp_path: Path) -> None:
     assert not {"first", "second"} & score.measures.keys()
     assert "order_agreement" not in score.parts
     assert scorer.describe()["num_calls"] == 2
+
+
+def test_the_higher_reward_wins() -> None:
+    """A reward of ln 3 against 0 is a win in three of four, for whichever side has it."""
+    rewards = {text_digest("good"): math.log(3), text_digest("poor"): 0.0}
+
+    class Rewards:
+        """Answers as a bench does."""
+
+        def ask(self, questions: Sequence[Question]) -> Iterator[Verdict]:
+            """Yield the reward of each distinct answer."""
+            for key in {question.key: None for question in questions}:
+                yield Verdict(key=key, value=rewards[key.a], where="")
+
+    key = RequestKey("t", "x", 0)
+    for ours, theirs, share in (("good", "poor", 0.75), ("poor", "good", 0.25), ("poor", "poor", 0.5)):
+        match = Match(key, "?", Answer(ours, True), Answer(theirs, True), "")
+        (found,) = judge_pairs(Rewards(), [match], PairRules("judge@1", None))  # type: ignore[arg-type]
+        assert found.value == pytest.approx(share)
+        assert "first" not in found.measures
+
+
+@pytest.mark.parametrize(("reason", "expected"), [("stop", True), ("length", False), ("unknown", True)])
+def test_only_a_text_that_hit_its_limit_is_cut(reason: FinishReason, expected: bool) -> None:
+    """Imported text that does not say why it ended counts as finished: a reward model is shown the end of its turn."""
+    found = read_answer(Generation(RequestKey("t", "x", 0), "Yes.", reason, 1, 1, 0.0), ())
+    assert found.is_finished is expected

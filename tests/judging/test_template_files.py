@@ -124,8 +124,10 @@ def test_missing_prompts_say_where_they_are(tmp_path: Path) -> None:
     source = replace(source_of(ALPACA_EVAL2), url="file:///nowhere/alpaca_eval_clf.txt")
     with pytest.raises(DataError, match=r"no --data-dir was given, and file:///nowhere.* cannot be had.*harness fetch"):
         load_templates(source, None)
-    with pytest.raises(DataError, match=r"alpaca_eval_clf.txt does not exist"):
+    with pytest.raises(DataError, match=r"alpaca_eval_clf.txt does not exist.* write template = \"pair\" in"):
         load_templates(source, tmp_path)
+    with pytest.raises(DataError, match=r"then pass --data-dir DIR$"):  # ratings have no other template
+        load_templates(replace(source_of(MT_BENCH), url="file:///nowhere/judge_prompts.jsonl"), tmp_path)
 
 
 def test_a_prompt_that_its_authors_keep_in_a_program_is_written_by_hand(tmp_path: Path) -> None:

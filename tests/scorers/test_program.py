@@ -1,9 +1,5 @@
 """Programs are scored as EvalPlus scores them, and no program can score by other means or do harm."""
 
-import contextlib
-import os
-import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +10,7 @@ from harness.errors import DataError, ScorerError
 from harness.schema import Example, Generation, RequestKey, Score, ScorerOptions
 from harness.scorers import expected, program, program_problem
 from harness.scorers.program import ProgramScorer
-from tests.scorers.hostile_programs import HOSTILE
+from tests.hostile.outside import settled_descendants
 from tests.scorers.program_data import read_problems
 
 GOOD = "def square(x):\n    return x * x\n"
@@ -129,6 +125,11 @@ def test_other_programs_score_zero(scorer: ProgramScorer, text: str, base: float
         ("    return [x] * 10**6\n", "def square(x):\n    return [x] * 10**6\n", 1.0),
         ("    return [x] * 10**6\n", "def square(x):\n    return [float(x)] * 10**6\n", 1.0),
         ("    return [x] * 10**6\n", "def square(x):\n    return [x] * (10**6 - 1) + [7]\n", 0.0),
+        ("    return [x / 2]\n", "def square(x):\n    return [[]]\n", 0.0),
+        ("    return [x / 2]\n", "def square(x):\n    return [bytearray()]\n", 0.0),
+        ("    return []\n", "def square(x):\n    return []\n", 1.0),
+        ("    return [[], [x / 2]]\n", "def square(x):\n    return [[], [x / 2]]\n", 1.0),
+        ("    return x / 4\n", "import fractions\ndef square(x):\n    return fractions.Fraction(x, 4)\n", 1.0),
         ("    return None\n", "def square(x):\n    return None\n", 1.0),
         ("    return 'é\\ud800' * x\n", "def square(x):\n    return 'é\\ud800' * x\n", 1.0),
     ],
@@ -201,20 +202,7 @@ def test_bad_problem_is_not_the_programs_fault(scorer: ProgramScorer) -> None:
         judge(scorer, GOOD, reference="    return 1 // 0\n")
 
 
-# --- hostile programs ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_program_scores_zero(strict: ProgramScorer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that cheats, breaks out or does damage scores 0, and the next good one scores 1."""
-    monkeypatch.setenv("HARNESS_SECRET", "1")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        text = HOSTILE[name].replace("HOME", repr(str(Path.home()))).replace("PORT", str(port))
-        score = judge(strict, text)
-    assert score.value == 0.0
-    assert score.outcome in ("scored", "no_answer", "timeout")
-    assert judge(strict, GOOD).value == 1.0
+# --- programs that do not end ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -259,24 +247,6 @@ def test_nothing_survives_a_program(strict: ProgramScorer) -> None:
     assert settled_descendants() == before
     found = "import posix\ndef square(x):\n    return x * x if posix.listdir('/tmp') == [] else 'found'\n"
     assert judge(strict, found).value == 1.0
-
-
-def settled_descendants() -> int:
-    """Count this process's descendants once the count stands still: a supervisor ends just after its report."""
-    counts = [num_descendants(os.getpid())]
-    deadline = time.monotonic() + 10
-    while (len(counts) < 20 or len(set(counts[-20:])) > 1) and time.monotonic() < deadline:
-        time.sleep(0.02)
-        counts.append(num_descendants(os.getpid()))
-    return counts[-1]
-
-
-def num_descendants(pid: int) -> int:
-    children = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
-            children += [int(child) for child in path.read_text().split()]
-    return len(children) + sum(map(num_descendants, children))
 
 
 # --- reference solutions ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from harness.rows import read_jsonl
 from harness.stats.bradley_terry import Games, estimate_strengths, fit_strengths, style_terms
+from tests.calibration.draws import draw_games
 
 ARENA = {
     "claude-3-5-sonnet-20240620": 0.0,
@@ -27,25 +28,6 @@ ONE_WAY = "undefined: verdicts that link it with the baseline all go one way"
 def duel(shares: list[float], **columns: np.ndarray) -> Games:
     """One candidate against the baseline."""
     return Games(("base", "candidate"), np.tile([1, 0], (len(shares), 1)), np.array(shares), **columns)
-
-
-def draw_games(num_questions: int, rng: np.random.Generator, *, styled: bool = False) -> Games:
-    """Three models judged in pairs, each pair in both orders, on questions that favour one of them at random.
-
-    Strengths are 0, 0.5 and −0.7 on a question without favour; the judge likes length where there is style.
-    """
-    sides = np.tile([[1, 0], [0, 1], [2, 0], [0, 2], [1, 2], [2, 1]], (num_questions, 1))
-    questions = np.repeat(np.arange(num_questions), 6)
-    favour = rng.normal([0, 0.5, -0.7], 0.8, (num_questions, 3))
-    strengths = favour[questions[:, None], sides]
-    log_odds = strengths[:, 0] - strengths[:, 1]
-    styles = None
-    if styled:
-        lengths = rng.normal([0, 0.2, 0], 0.3, (num_questions, 3))[questions[:, None], sides]
-        styles = lengths[:, :1] - lengths[:, 1:]
-        log_odds = log_odds + 1.5 * styles[:, 0]
-    verdicts = (rng.random(len(sides)) < expit(log_odds)).astype(np.float64)
-    return Games(("base", "strong", "weak"), sides, verdicts, clusters=questions, styles=styles)
 
 
 def read_arena(data_dir: Path) -> Games:

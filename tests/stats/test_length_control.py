@@ -18,20 +18,13 @@ from harness.stats.length_control import (
     fit_length_model,
     length_terms,
 )
+from tests.calibration.draws import draw_battles
 
 UNDEFINED = pytest.approx([math.nan] * 3, nan_ok=True)
 
 
 def coefficients(model: LengthModel) -> list[float]:
     return [model.skill, model.length, model.difficulty]
-
-
-def draw_battles(count: int, rng: np.random.Generator) -> Battles:
-    """Judged pairs that follow the model: skill −0.5, length −1.5, difficulty 0.8; answers mostly longer."""
-    difficulties = rng.normal(0.3, 1.5, count)
-    gaps = rng.gamma(2, 350, count) - rng.gamma(2, 500, count)
-    chances = expit(-0.5 - 1.5 * np.tanh(gaps / 860) + 0.8 * difficulties)
-    return Battles((rng.random(count) < chances).astype(np.float64), gaps, difficulties)
 
 
 def test_two_lengths_are_worked_by_hand() -> None:

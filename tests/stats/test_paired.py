@@ -19,6 +19,7 @@ from harness.stats.paired import (
     pooled_p_value,
 )
 from harness.stats.tango import tango_interval
+from tests.calibration.draws import draw_means
 
 Z95 = 1.959963984540054
 Pair = tuple[np.ndarray, np.ndarray]
@@ -29,12 +30,6 @@ def table(gains: int, losses: int, num_examples: int) -> Pair:
     same = num_examples - gains - losses
     both = [1.0] * (same // 2) + [0.0] * (same - same // 2)
     return np.array([0.0] * gains + [1.0] * losses + both), np.array([1.0] * gains + [0.0] * losses + both)
-
-
-def draw(rng: np.random.Generator, num_examples: int, k: int, gain: float = 0.0) -> Pair:
-    """Mean scores over k generations of two checkpoints on examples of different difficulty."""
-    skill = rng.uniform(0.1, 0.9, num_examples)
-    return rng.binomial(k, skill, num_examples) / k, rng.binomial(k, skill + gain, num_examples) / k
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -65,7 +60,7 @@ def test_symmetric_fractional_estimate_is_the_paired_t_interval() -> None:
 
 def test_skewed_differences_cover_the_paired_t_interval() -> None:
     """Arms are never shorter than those of scipy's ttest_rel."""
-    base, candidate = draw(generator(), 40, 8, 0.1)
+    base, candidate = draw_means(generator(), 40, 8, 0.1)
     found = estimate_difference(base, candidate, None, single_binary=False)
     low, high = stats.ttest_rel(candidate, base).confidence_interval(0.95)
     assert found.ci_low <= low + 1e-12
@@ -81,7 +76,7 @@ def test_t_interval_stays_in_range() -> None:
 @pytest.mark.parametrize("single_binary", [True, False])
 def test_clustered_stderr_matches_statsmodels(single_binary: bool) -> None:
     """The cluster-robust error of an intercept-only regression of d, with G/(G − 1) as the only correction."""
-    base, candidate = draw(generator(4), 60, 1 if single_binary else 4, 0.1)
+    base, candidate = draw_means(generator(4), 60, 1 if single_binary else 4, 0.1)
     clusters = np.repeat([3, 9, 4, 1, 5, 7, 20, 21, 22, 23], [2, 10, 6, 6, 6, 6, 6, 6, 6, 6])
     found = estimate_difference(base, candidate, clusters, single_binary=single_binary)
     model = sm.OLS(candidate - base, np.ones(60))
@@ -115,7 +110,8 @@ def test_no_examples_is_nan() -> None:
     empty = np.array([])
     found = estimate_difference(empty, empty, None, single_binary=True)
     assert all(math.isnan(x) for x in (found.value, found.stderr, found.ci_low, found.ci_high))
-    assert math.isnan(difference_p_value(empty, empty, None, generator(), single_binary=False)[0])
+    for single_binary in (False, True):
+        assert math.isnan(difference_p_value(empty, empty, None, generator(), single_binary=single_binary)[0])
     assert math.isnan(margin_p_value(empty, empty, None, 0.1, "less", single_binary=True))
 
 
@@ -174,7 +170,7 @@ def test_sign_flip_of_binary_verdicts_is_mcnemar() -> None:
 @pytest.mark.parametrize("clusters", [None, np.array([0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7])])
 def test_exact_sign_flip_matches_brute_force(clusters: np.ndarray | None) -> None:
     """Every assignment of signs to the units' sums, enumerated."""
-    base, candidate = draw(generator(3), 12, 4, 0.1)
+    base, candidate = draw_means(generator(3), 12, 4, 0.1)
     sums = candidate - base if clusters is None else np.bincount(clusters, weights=candidate - base)
     flipped = np.array([np.dot(signs, sums) for signs in itertools.product([-1, 1], repeat=len(sums))])
     expected = np.mean(np.abs(flipped) >= abs(sums.sum()) - 1e-9)
@@ -184,7 +180,7 @@ def test_exact_sign_flip_matches_brute_force(clusters: np.ndarray | None) -> Non
 
 def test_exact_sign_flip_matches_scipy() -> None:
     """scipy's permutation_test of paired samples, exact."""
-    base, candidate = draw(generator(8), 10, 8, 0.1)
+    base, candidate = draw_means(generator(8), 10, 8, 0.1)
     expected = stats.permutation_test(
         (candidate, base), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", vectorized=True
     )
@@ -205,7 +201,7 @@ def test_ties_count_in_spite_of_rounding() -> None:
 
 def test_monte_carlo_sign_flip_is_close_to_exact() -> None:
     """20,000 draws against the full distribution, made by convolution on the grid of eighths."""
-    base, candidate = draw(generator(2), 164, 8, 0.03)
+    base, candidate = draw_means(generator(2), 164, 8, 0.03)
     steps = np.rint(8 * np.abs(candidate - base)).astype(int)
     shares = np.ones(1)
     for step in steps[steps > 0]:
@@ -227,7 +223,7 @@ def test_monte_carlo_p_value_is_never_zero() -> None:
 
 def test_same_seed_same_p_value() -> None:
     """Randomness comes from the generator alone."""
-    base, candidate = draw(generator(2), 164, 8, 0.03)
+    base, candidate = draw_means(generator(2), 164, 8, 0.03)
     first, second = (difference_p_value(base, candidate, None, generator(5), single_binary=False) for _ in range(2))
     assert first == second
 
@@ -241,7 +237,7 @@ def test_no_difference_anywhere_has_p_one(single_binary: bool) -> None:
 
 def test_pooled_test_matches_brute_force() -> None:
     """Weights 1/2 and 1/2 over tasks of 3 and 6 examples, the second with clusters: all 2^7 assignments."""
-    small, large = draw(generator(5), 3, 4, 0.1), draw(generator(6), 6, 4, 0.1)
+    small, large = draw_means(generator(5), 3, 4, 0.1), draw_means(generator(6), 6, 4, 0.1)
     clusters = np.array([0, 0, 1, 1, 2, 3])
     sums = np.bincount(clusters, weights=large[1] - large[0])
     units = np.concatenate([(small[1] - small[0]) / 3, sums / 6]) / 2
@@ -268,7 +264,7 @@ def test_pooled_test_weighs_means_not_sums(case: str) -> None:
 
 def test_pooled_test_of_one_task_is_that_task() -> None:
     """With one task the weight does not matter."""
-    base, candidate = draw(generator(6), 12, 4, 0.1)
+    base, candidate = draw_means(generator(6), 12, 4, 0.1)
     alone = difference_p_value(base, candidate, None, generator(), single_binary=False)
     assert pooled_p_value([(base, candidate, None)], [0.3], generator()) == (pytest.approx(alone[0]), alone[1])
 
@@ -277,14 +273,14 @@ def test_pooled_test_of_nothing_is_nan() -> None:
     """No tasks, or a task without examples, leave the average undefined."""
     empty = np.array([])
     assert math.isnan(pooled_p_value([], [], generator())[0])
-    tasks = [(*draw(generator(), 9, 4), None), (empty, empty, None)]
+    tasks = [(*draw_means(generator(), 9, 4), None), (empty, empty, None)]
     assert math.isnan(pooled_p_value(tasks, [0.5, 0.5], generator())[0])
 
 
 MARGIN_CASES: dict[str, tuple[Pair, np.ndarray | None, bool]] = {
     "binary": (table(10, 14, 164), None, True),
-    "fractional": (draw(np.random.default_rng(9), 60, 8, -0.05), None, False),
-    "clustered": (draw(np.random.default_rng(9), 60, 1, -0.05), np.repeat(np.arange(20), 3), True),
+    "fractional": (draw_means(np.random.default_rng(9), 60, 8, -0.05), None, False),
+    "clustered": (draw_means(np.random.default_rng(9), 60, 1, -0.05), np.repeat(np.arange(20), 3), True),
     "agreement": ((np.full(30, 0.5), np.full(30, 0.25)), None, False),
 }
 
@@ -319,7 +315,7 @@ def test_margin_test_is_monotone_and_two_sided(case: str) -> None:
 
 def test_margin_zero_without_clusters_is_the_textbook_test() -> None:
     """One-sided paired t of scipy; one-sided McNemar z for verdicts; 1/2 where nothing differs."""
-    base, candidate = draw(generator(9), 60, 8, -0.05)
+    base, candidate = draw_means(generator(9), 60, 8, -0.05)
     expected = stats.ttest_rel(candidate, base, alternative="less").pvalue
     assert margin_p_value(base, candidate, None, 0.0, "less", single_binary=False) == pytest.approx(expected)
     verdicts = table(5, 20, 100)
@@ -362,7 +358,7 @@ def test_fractional_interval_covers(n: int, k: int, gain: float) -> None:
     rng = generator(n + k)
 
     def interval() -> tuple[float, float]:
-        found = estimate_difference(*draw(rng, n, k, gain), None, single_binary=False)
+        found = estimate_difference(*draw_means(rng, n, k, gain), None, single_binary=False)
         return found.ci_low, found.ci_high
 
     assert 0.93 <= coverage(interval, gain) <= 0.97
@@ -394,7 +390,7 @@ def test_paired_interval_is_narrower_and_its_test_stronger(k: int) -> None:
     rng = generator(k)
     paired_width, unpaired_width, paired_found, unpaired_found = 0.0, 0.0, 0, 0
     for _ in range(500):
-        base, candidate = draw(rng, 164, k, 0.06)
+        base, candidate = draw_means(rng, 164, k, 0.06)
         found = estimate_difference(base, candidate, None, single_binary=k == 1)
         welch = stats.ttest_ind(candidate, base, equal_var=False)
         low, high = welch.confidence_interval(0.95)
@@ -411,7 +407,7 @@ def test_p_values_keep_their_level(k: int) -> None:
     """Without a difference p ≤ 0.05 in at most 5 % of comparisons, up to three simulation errors."""
     rng = generator(k)
     p_values = [
-        difference_p_value(*draw(rng, 60, k), None, rng, single_binary=k == 1, num_resamples=499)[0]
+        difference_p_value(*draw_means(rng, 60, k), None, rng, single_binary=k == 1, num_resamples=499)[0]
         for _ in range(2000)
     ]
     assert np.mean(np.array(p_values) <= 0.05) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
@@ -424,7 +420,7 @@ def test_family_wise_error_after_holm() -> None:
     gc.freeze()  # statsmodels collects garbage in each call, 0.1 s with pytest's heap
     for _ in range(2000):
         family = [
-            difference_p_value(*draw(rng, 50, 4), None, rng, single_binary=False, num_resamples=399)[0]
+            difference_p_value(*draw_means(rng, 50, 4), None, rng, single_binary=False, num_resamples=399)[0]
             for _ in range(8)
         ]
         false_alarms += min(holm(family)) <= 0.05
@@ -438,7 +434,8 @@ def test_margin_test_keeps_its_level_at_the_margin(k: int, alternative: str) -> 
     """With a true loss of exactly the margin, either side is claimed in at most 5 %, up to three simulation errors."""
     rng = generator(k)
     p_values = [
-        margin_p_value(*draw(rng, 164, k, -0.05), None, 0.05, alternative, single_binary=k == 1) for _ in range(2000)
+        margin_p_value(*draw_means(rng, 164, k, -0.05), None, 0.05, alternative, single_binary=k == 1)
+        for _ in range(2000)
     ]
     assert np.mean(np.array(p_values) <= 0.05) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
 
@@ -447,5 +444,5 @@ def test_margin_test_keeps_its_level_at_the_margin(k: int, alternative: str) -> 
 def test_a_checkpoint_against_itself_is_no_regression(k: int) -> None:
     """Two runs of one checkpoint, n = 500, margin 5 points: a regression is claimed in less than 0.2 % of 2,000."""
     rng = generator(k)
-    p_values = [margin_p_value(*draw(rng, 500, k), None, 0.05, "less", single_binary=k == 1) for _ in range(2000)]
+    p_values = [margin_p_value(*draw_means(rng, 500, k), None, 0.05, "less", single_binary=k == 1) for _ in range(2000)]
     assert np.mean(np.array(p_values) <= 0.05) < 0.002

@@ -15,6 +15,8 @@ from harness.stats.repeats import (
     interquartile_mean,
     spread,
 )
+from tests.calibration.draws import draw_runs
+from tests.calibration.repeated import true_iqm
 
 
 def test_interquartile_mean_is_the_middle_half() -> None:
@@ -35,14 +37,9 @@ def test_interquartile_mean_matches_scipy() -> None:
 def test_interval_over_runs_covers(num_runs: int, whole_runs: bool) -> None:
     """Twelve tasks, effects of the run added where runs are drawn whole: 93 to 97 % of 2,000 simulations."""
     rng = np.random.default_rng(num_runs)
-    means = rng.uniform(0.2, 0.8, 12)
-
-    def simulate(size: int) -> np.ndarray:
-        shared = rng.normal(0, 0.03, (size, num_runs, 1)) if whole_runs else 0.0
-        return means + shared + rng.normal(0, 0.03, (size, num_runs, 12))
-
-    truth = stats.trim_mean(simulate(20_000).reshape(20_000, -1), 0.25, axis=1).mean()
-    found = [estimate_iqm(scores, 0.95, 200, rng, whole_runs) for scores in simulate(2000)]
+    run_sd = 0.03 if whole_runs else 0.0
+    truth = true_iqm(num_runs, run_sd, 12)
+    found = [estimate_iqm(scores, 0.95, 200, rng, whole_runs) for scores in draw_runs(rng, 2000, num_runs, run_sd)]
     assert 0.93 <= np.mean([x.ci_low <= truth <= x.ci_high for x in found]) <= 0.97
 
 

@@ -1,14 +1,14 @@
 """Arms of intervals of skewed means: Hall's transformation by hand, and coverage where t alone fails."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats.estimate import Floats, estimate_mean
+from harness.stats.estimate import estimate_mean
 from harness.stats.skew import cluster_degrees, skewed_arms, skewness_factor, transform, untransform
+from tests.calibration.draws import HARD
 
 
 def test_transform_by_hand() -> None:
@@ -48,20 +48,6 @@ def test_effective_clusters() -> None:
     assert cluster_degrees(np.full(7, 3.0)) == pytest.approx(6)
     assert cluster_degrees(np.array([10.0] + [1.0] * 10)) == pytest.approx(400 / 110 - 1)
     assert cluster_degrees(np.array([1000.0, 1.0])) == 1
-
-
-def solvable(share: float) -> Callable[[np.random.Generator, int], Floats]:
-    """Return a task of which only a share of the examples can be solved at all, each with its own chance, k = 8."""
-    return lambda rng, n: (rng.random(n) < share) * rng.binomial(8, rng.random(n)) / 8
-
-
-HARD: dict[str, tuple[int, float, Callable[[np.random.Generator, int], Floats]]] = {
-    "30 examples, k = 32, Beta(0.1, 2)": (30, 0.1 / 2.1, lambda rng, n: rng.binomial(32, rng.beta(0.1, 2, n)) / 32),
-    "30 examples, a tenth solvable": (30, 0.05, solvable(0.1)),
-    "164 examples, 3 % solvable": (164, 0.015, solvable(0.03)),
-    "30 examples, nearly all right": (30, 2 / 2.1, lambda rng, n: rng.binomial(8, rng.beta(2, 0.1, n)) / 8),
-    "500 examples, Beta(0.2, 2)": (500, 0.2 / 2.2, lambda rng, n: rng.binomial(8, rng.beta(0.2, 2, n)) / 8),
-}
 
 
 @pytest.mark.parametrize("case", HARD)

@@ -39,7 +39,7 @@ def test_columns_are_those_that_some_task_has() -> None:
     """A task without such a metric has a dash, and the note says what that means."""
     first, second = debates(None, None)
     controlled = msgspec.structs.replace(
-        second, task="arena", metrics={"style_win_rate": estimate(0.4, 0.02), "length": estimate(800.0, 20.0)}
+        second, task="arena", metrics={"style_win_rate": estimate(0.4, 0.02), "characters": estimate(800.0, 20.0)}
     )
     table = table_of(first, controlled)
     titles = [column.title for column in table.columns]
