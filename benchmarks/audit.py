@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from figures import Figure, Results, add_json, save
+
 from harness.audit.near import NUM_PERMUTATIONS, choose_bands, jaccard, shingle_words
 from harness.audit.overlap import OverlapSearch, batches
 from harness.audit.prompts import Prompt, open_prompts
@@ -70,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--copies", type=int, default=1)
+    add_json(parser)
     options = parser.parse_args()
     rows = open_prompts(options.data_dir / "math" / "test.jsonl.gz")
     examples = [Example("test", str(row.row), row.text, None) for row in rows]
@@ -83,6 +86,7 @@ def main() -> None:
     )
     print(f"{num_near:,} near, peak memory {peak:.0f} MB")
     if options.copies > 1:
+        save(options.json, Results((Figure(f"searching {num_prompts:,} training prompts", searching, "s"),)))
         return
     started = time.monotonic()
     tests = [split_words(example.input) for example in examples]
@@ -94,6 +98,9 @@ def main() -> None:
     alone, candidates = datasketch_alone(tests, trains)
     print(f"datasketch alone: {alone + words:.1f} s, {candidates:,} candidates, ", end="")
     print(f"ours/datasketch {ours / (alone + words):.2f}")
+    what = f"{len(examples):,} examples searched for in {num_prompts:,} training prompts"
+    peer = "datasketch's MinHash alone: no n-grams, nothing verified"
+    save(options.json, Results((Figure(what, ours, "s", alone + words, peer, "overlap with training prompts"),)))
 
 
 if __name__ == "__main__":

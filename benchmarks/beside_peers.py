@@ -20,72 +20,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clock import Clock
+from figures import Figure, Results, add_json, save
+
 Texts = Callable[[], list[str]]
 """Gives the completions in the order of the prompts."""
-
-
-class Clock:
-    """Seconds and CPU seconds of this process and its children by phase; a phase within another counts for itself."""
-
-    def __init__(self, started: float) -> None:
-        """Count the time since the process was started as start-up."""
-        self._started = started
-        self.phases = {"startup": self.total()}
-        """Seconds and CPU seconds by phase."""
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        """Add what happens inside to a phase."""
-        begun, known = self.total(), [sum(parts) for parts in zip(*self.phases.values(), strict=True)]
-        yield
-        spent = self.phases.setdefault(name, [0.0, 0.0])
-        ended, now_known = self.total(), [sum(parts) for parts in zip(*self.phases.values(), strict=True)]
-        for i in range(2):
-            spent[i] += ended[i] - begun[i] - (now_known[i] - known[i])
-
-    def follow(self, owner: type, method: str, name: str) -> None:
-        """Add every call of a method to a phase."""
-        original = getattr(owner, method)
-
-        def timed(*arguments: Any, **settings: Any) -> Any:
-            with self.measure(name):
-                return original(*arguments, **settings)
-
-        setattr(owner, method, timed)
-
-    def follow_iterator(self, owner: type, method: str, name: str) -> None:
-        """Add to a phase the time from the first item to the last, and that of who takes them."""
-        original = getattr(owner, method)
-
-        def timed(*arguments: Any) -> Iterator[Any]:
-            with self.measure(name):
-                yield from original(*arguments)
-
-        setattr(owner, method, timed)
-
-    def total(self) -> list[float]:
-        """Return seconds and CPU seconds since the process was started."""
-        return [time.monotonic() - self._started, tree_cpu_seconds()]
-
-
-def tree_cpu_seconds() -> float:
-    """Return the CPU time of this process and its children, dead or alive."""
-    # comes with accelerate, which HFLM needs, and with vLLM
-    import psutil  # type: ignore[import-untyped]
-
-    own = psutil.Process()
-    total = 0.0
-    for process in (own, *own.children(recursive=True)):
-        times = process.cpu_times()
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def run_harness(job: dict[str, Any], clock: Clock) -> Texts:
@@ -125,7 +70,8 @@ def run_engine(job: dict[str, Any], clock: Clock) -> Texts:
     with clock.measure("startup"):
         from harness.api.evaluation import open_run
         from harness.plan import plan_requests
-        from harness.spec import EvalConfig, parse_record
+        from harness.reading import parse_record
+        from harness.spec import EvalConfig
 
         with open_run(parse_record(job["config"], EvalConfig, "job")) as prepared:
             requests = list(plan_requests(prepared.planned, prepared.spec.prompting))
@@ -305,7 +251,8 @@ def make_job(options: argparse.Namespace) -> dict[str, Any]:
     from harness.engines.recipe import EngineRecipe
     from harness.engines.vllm_settings import llm_arguments, process_variables, read_checkpoint
     from harness.plan import plan_requests
-    from harness.spec import EvalConfig, parse_record
+    from harness.reading import parse_record
+    from harness.spec import EvalConfig
     from trainers.lab import SHIPPED
 
     data_dir = str(options.data_dir.resolve())
@@ -365,6 +312,24 @@ def show(measured: dict[str, Measured]) -> None:
     print(f"whole processes: {whole[0]:.1f} s, lm-eval {whole[1]:.1f} s, ratio {whole[0] / whole[1]:.2f}")
 
 
+def describe(engine: str, num_prompts: int, measured: dict[str, Measured]) -> tuple[Figure, ...]:
+    """Return our work beside the bare call's and lm-eval's."""
+    ours, _, peer, bare = measured.values()
+    *_, peer_name, bare_name = measured
+    label = f"harness eval, {engine}"
+    return tuple(
+        Figure(
+            f"harness eval, {engine}, {num_prompts:,} prompts",
+            ours.median("work"),
+            "s",
+            other.median("work"),
+            name,
+            label,
+        )
+        for other, name in ((bare, f"{bare_name}, bare"), (peer, peer_name))
+    )
+
+
 def main() -> None:
     """Parse arguments, let the contestants take turns, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -374,6 +339,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32, help="most new tokens of a completion")
     parser.add_argument("--batch", type=int, default=64, help="of hf, for everyone")
     parser.add_argument("--base", default="lab/base")
+    add_json(parser)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--started", type=float, help=argparse.SUPPRESS)
@@ -392,6 +358,7 @@ def main() -> None:
                 take_turn(options.engine, name, job, Path(scratch) / f"{number}-{place}", one)
                 print(f"round {number + 1}: {name}: {one.numbers['work'][-1]:.2f} s of work", flush=True)
     show(measured)
+    save(options.json, Results(describe(options.engine, len(job["prompts"]), measured)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from figures import Figure, Results, add_json, save
 
 from harness.comparison.report import CompareOptions, Sides, compare_labels
 from harness.pairing import LabelVerdicts, gather_labels
@@ -78,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--generations", type=int, default=1)
     parser.add_argument("--candidates", type=int, default=10)
+    add_json(parser)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,6 +95,13 @@ def main() -> None:
     print(f"{options.candidates} candidates, {len(SIZES)} tasks, {requests:,} requests, 10,000 resamples")
     print(f"read {read - started:.1f} s ({requests / (read - started):,.0f} requests/s), compare {done - read:.1f} s")
     print(f"peak memory {peak:.0f} MB")
+    what = f"{options.candidates} candidates on {len(SIZES)} tasks, 10,000 resamples, {requests:,} requests"
+    found = (
+        Figure(f"reading {what}", read - started, "s"),
+        Figure("comparing them", done - read, "s"),
+        Figure("peak memory of that", peak, "MB"),
+    )
+    save(options.json, Results(found))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, Results, add_json, save
+
 from harness.engines.ray import RayEngine
 from harness.engines.recipe import EngineRecipe
 from harness.runner import failed_score
@@ -79,7 +81,7 @@ def ray_engine(num_replicas: int, num_chars: int) -> RayEngine:
     return RayEngine(EngineRecipe(config, ""), NO_MODEL, lambda recipe, spec: Echo(num_chars))
 
 
-def rate(engine: Echo | RayEngine, count: int, repeats: int, is_stored: bool) -> str:
+def rate(engine: Echo | RayEngine, count: int, repeats: int, is_stored: bool) -> list[float]:
     """Return requests per second, once the engine is warm."""
     rates = []
     list(engine.generate(make_requests(100)))
@@ -90,7 +92,7 @@ def rate(engine: Echo | RayEngine, count: int, repeats: int, is_stored: bool) ->
             assert (store(generations, Path(folder)) if is_stored else sum(1 for _ in generations)) == count
             rates.append(count / (time.monotonic() - started))
     engine.close()
-    return f"{statistics.median(rates):8,.0f}/s  (min {min(rates):,.0f}, max {max(rates):,.0f})"
+    return rates
 
 
 def main() -> None:
@@ -100,13 +102,21 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--chars", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
+    add_json(parser)
     options = parser.parse_args()
     count, repeats = options.requests, options.repeats
-    print(f"{'stored, engine in this process':<40}{rate(Echo(options.chars), count, repeats, True)}")
+    engines: dict[str, tuple[Echo | RayEngine, bool]] = {}
+    engines["stored, engine in this process"] = (Echo(options.chars), True)
     for num_replicas in options.replicas:
         for is_stored in (False, True):
             name = f"{'stored' if is_stored else 'received'}, ray with {num_replicas} replicas"
-            print(f"{name:<40}{rate(ray_engine(num_replicas, options.chars), count, repeats, is_stored)}")
+            engines[name] = (ray_engine(num_replicas, options.chars), is_stored)
+    found = []
+    for name, (engine, is_stored) in engines.items():
+        rates = rate(engine, count, repeats, is_stored)
+        found.append(Figure(name, statistics.median(rates), "requests/s"))
+        print(f"{name:<40}{found[-1].ours:8,.0f}/s  (min {min(rates):,.0f}, max {max(rates):,.0f})", flush=True)
+    save(options.json, Results(tuple(found)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, Results, add_json, save
+
 from harness.engines.hf import HfEngine, HfRenderer, resolve_hf
 from harness.schema import Message, Request, RequestKey, Sampling
 
@@ -78,8 +80,8 @@ def build_default(folder: Path) -> Path:
     return build_tiny_checkpoint(folder, max_position_embeddings=2048, **size)
 
 
-def measure(arguments: argparse.Namespace, checkpoint: Path) -> None:
-    """Print one line per sampling and batch size; the two engines take turns, and medians are compared."""
+def measure(arguments: argparse.Namespace, checkpoint: Path) -> list[Figure]:
+    """Print and return one line per sampling and batch size; the two engines take turns, and medians are compared."""
     import torch
 
     spec = resolve_hf(device=arguments.device)
@@ -90,6 +92,7 @@ def measure(arguments: argparse.Namespace, checkpoint: Path) -> None:
     num_parameters = sum(p.numel() for p in model.parameters())
     print(f"{num_parameters / 1e6:.2f}M parameters, {spec.dtype}, {spec.device}, {torch.get_num_threads()} threads")
     print(f"{'sampling':40} {'batch':>5} {'ours tok/s':>10} {'generate':>10} {'ratio':>6}")
+    found = []
     for name, settings in SAMPLINGS.items():
         for size in arguments.batch:
             requests = make_requests(size, Sampling(max_tokens=arguments.tokens, **settings))
@@ -102,8 +105,12 @@ def measure(arguments: argparse.Namespace, checkpoint: Path) -> None:
                     rates["generate"].append(their_count / their_seconds)
             ours, theirs = statistics.median(rates["ours"]), statistics.median(rates["generate"])
             print(f"{name:40} {size:5} {ours:10.0f} {theirs:10.0f} {ours / theirs:6.2f}", flush=True)
+            label = f"engine hf, {name}" if size == arguments.batch[0] else ""
+            what = f"engine hf, {num_parameters / 1e6:.1f}M parameters, batch {size}, {name}"
+            found.append(Figure(what, ours, "tokens/s", theirs, "transformers' generate", label))
     shown = ("num_tokens", "num_recomputed", "num_recomputed_changed", "max_logit_error")
     print({key: engine.describe()[key] for key in shown})
+    return found
 
 
 def main() -> None:
@@ -114,9 +121,11 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    add_json(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(arguments, arguments.ckpt or build_default(Path(folder)))
+        found = measure(arguments, arguments.ckpt or build_default(Path(folder)))
+    save(arguments.json, Results(tuple(found)))
 
 
 if __name__ == "__main__":

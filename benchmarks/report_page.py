@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from figures import Figure, Results, add_json, save
 
 from harness.findings import TransferReport
 from harness.schema import (
@@ -131,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generations", type=int, default=3, help="per example and checkpoint")
     parser.add_argument("--keep", type=Path, help="write the page here")
+    add_json(parser)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -146,8 +148,12 @@ def main() -> None:
         print(f"{book.num_shown:,} of {book.num_generations:,} generations, page {len(text) / 1e6:.1f} MB")
         print(f"read and pack   {packed - started:6.2f} s")
         print(f"render          {rendered - packed:6.2f} s")
-        for name, seconds in measure_in_browser(path).items():
-            print(f"{name:<15} {seconds:6.2f} s")
+        waits = measure_in_browser(path)
+    for name, seconds in waits.items():
+        print(f"{name:<15} {seconds:6.2f} s")
+    found = {"packed": packed - started, "opened to its list": waits["open to list"], "searched": waits["first search"]}
+    what = f"a report page with {book.num_shown:,} generations"
+    save(options.json, Results(tuple(Figure(f"{what}, {name}", spent, "s") for name, spent in found.items())))
 
 
 if __name__ == "__main__":

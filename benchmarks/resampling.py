@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from figures import Figure, Results, add_json, save
 from scipy.stats import bootstrap
 
 from harness.stats.estimate import Floats
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-checkpoints", type=int, default=NUM_CHECKPOINTS, choices=range(1, NUM_CHECKPOINTS + 1))
+    add_json(parser)
     options = parser.parse_args()
     tasks = make_tasks(np.random.default_rng(0))
     joint_intervals(tasks, options.resamples)
@@ -93,6 +95,32 @@ def main() -> None:
     ratio = scale * statistics.median(peer) / statistics.median(ours)
     print(f"scipy / joint: {ratio:.1f} in all, {ratio * COLUMNS:.0f} per interval; joint peak memory {peak:.0f} MB")
     print(f"largest gap between interval ends, in standard errors: {largest_gap(tasks, options.resamples):.2f}")
+    save(options.json, Results(describe(statistics.median(ours), scale * statistics.median(peer), options.resamples)))
+
+
+def describe(ours: float, peer: float, resamples: int) -> tuple[Figure, ...]:
+    """Return the figures: in all, and per interval, of which ours has more."""
+    count = NUM_CHECKPOINTS * len(SIZES)
+    what = f"{resamples:,} resamples of {NUM_CHECKPOINTS} checkpoints on {len(SIZES)} tasks"
+    name = "scipy.stats.bootstrap in a loop"
+    return (
+        Figure(
+            f"{what}: {count * COLUMNS:,} intervals, scipy {count:,}",
+            ours,
+            "s",
+            peer,
+            f"{name}, 1 column",
+            "bootstrap, in all",
+        ),
+        Figure(
+            "the same, per interval",
+            1000 * ours / count / COLUMNS,
+            "ms",
+            1000 * peer / count,
+            name,
+            "bootstrap, an interval",
+        ),
+    )
 
 
 def largest_gap(tasks: list[Floats], resamples: int) -> float:

@@ -19,10 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, Results, add_json, save
+
 FILES = {
     "humaneval": "humanevalplus/HumanEvalPlus-v0.1.10.jsonl.gz",
     "mbpp": "mbppplus/MbppPlus-v0.2.0.jsonl.gz",
 }
+TITLES = {"humaneval": "HumanEval+", "mbpp": "MBPP+"}
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
 GROUND_TRUTH = """
 from evalplus.data import get_human_eval_plus, get_human_eval_plus_hash, get_mbpp_plus, get_mbpp_plus_hash
@@ -103,10 +106,11 @@ def score_with_evalplus(
 
 def main() -> None:
     """Measure both, alternating, and print a table."""
-    parser = argparse.ArgumentParser(description="Seconds to score HumanEval+ and MBPP+ reference solutions.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("HARNESS_DATA"), help="default: $HARNESS_DATA")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
+    add_json(parser)
     options = parser.parse_args()
     if options.data_dir is None:
         parser.error("say where the data is: --data-dir or $HARNESS_DATA")
@@ -114,7 +118,7 @@ def main() -> None:
         os.environ["HARNESS_CACHE"] = str(Path(name) / "harness")
         environment = peer_environment(Path(options.data_dir), Path(name))
         subprocess.run([sys.executable, "-c", GROUND_TRUTH], env=environment, check=True, stdout=subprocess.DEVNULL)
-        total = {"ours": 0.0, "peer": 0.0}
+        total, found = {"ours": 0.0, "peer": 0.0}, []
         print(f"{options.workers} workers, median of {options.repeats}, load {os.getloadavg()[0]:.1f} at the start")
         for dataset in FILES:
             rows = read_rows(Path(options.data_dir), dataset)
@@ -131,8 +135,13 @@ def main() -> None:
                 f"evalplus {seconds['peer']:6.1f} s ({peer[-1][1]} pass)  ratio {ratio:.2f}",
                 flush=True,
             )
+            what = f"{len(rows)} reference programs of {TITLES[dataset]} scored, {options.workers} workers"
+            found.append(
+                Figure(what, seconds["ours"], "s", seconds["peer"], "evalplus.evaluate", f"scoring {TITLES[dataset]}")
+            )
         print(f"all        harness {total['ours']:.1f} s  evalplus {total['peer']:.1f} s  ", end="")
         print(f"ratio {total['ours'] / total['peer']:.2f}")
+        save(options.json, Results(tuple(found)))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, Results, add_json, save
+
 # The PPO peer runs this file in an environment without the harness, which is therefore imported in functions only.
 
 RECIPES = {"grpo": "lab_grlo_grpo", "ppo": "lab_grlo"}
@@ -262,8 +264,8 @@ def make_job(algorithm: str, base: str, num_steps: int, out: Path) -> dict[str, 
     }
 
 
-def measure(algorithm: str, options: argparse.Namespace) -> None:
-    """Let both trainers of an algorithm take turns, and print a line for each and their ratio."""
+def measure(algorithm: str, options: argparse.Namespace) -> Figure:
+    """Let both trainers of an algorithm take turns, print a line for each and their ratio, and return it."""
     python = sys.executable if algorithm == "grpo" else options.trl_python
     with tempfile.TemporaryDirectory() as name:
         job = make_job(algorithm, options.base, 1 + options.steps * options.blocks, Path(name) / "checkpoints")
@@ -280,6 +282,15 @@ def measure(algorithm: str, options: argparse.Namespace) -> None:
             for trainer in trainers:
                 trainer.process.communicate()  # the end of its input stops it
     show(trainers, options.steps)
+    ours, peer = (trainer.median("seconds") for trainer in trainers)
+    return Figure(
+        f"a training step, {algorithm.upper()}, 128 responses",
+        ours,
+        "s",
+        peer,
+        PEERS[algorithm],
+        f"training step, {algorithm.upper()}",
+    )
 
 
 def show(trainers: list[Trainer], num_steps: int) -> None:
@@ -310,6 +321,7 @@ def main() -> None:
     parser.add_argument("--base", default="lab/base")
     parser.add_argument("--algorithm", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--trl-python", help="interpreter of an environment with TRL 1.12, for PPO")
+    add_json(parser)
     parser.add_argument("--worker", choices=list(WORKERS), help=argparse.SUPPRESS)
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -320,11 +332,14 @@ def main() -> None:
         f"{options.base}, {options.blocks} turns of {options.steps} steps, load {os.getloadavg()[0]:.1f} at the start"
     )
     print(f"{'median of all steps':24} {'s a step':>8} {'range':>14} {'of CPU':>8} {'tokens':>10}", flush=True)
+    figures, notes = [], []
     for algorithm in options.algorithm:
         if algorithm == "ppo" and options.trl_python is None:
-            print("PPO was not measured: TRL has none after 1.12; give --trl-python (--help says how to get it)")
+            notes.append("PPO was not measured: TRL has none after 1.12; give --trl-python (--help says how to get it)")
+            print(notes[-1])
             continue
-        measure(algorithm, options)
+        figures.append(measure(algorithm, options))
+    save(options.json, Results(tuple(figures), notes=tuple(notes)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -50,8 +51,40 @@ def make_report_images() -> None:
         os.chdir(IMAGES)
 
 
+def make_verified_image() -> None:
+    """Draw what the campaigns found, read from the pages that they wrote; a page that is missing has no bar."""
+    import matplotlib.pyplot as plt
+
+    bars = read_campaigns(IMAGES.parent)
+    figure, axes = plt.subplots(figsize=(8, 0.55 * len(bars) + 0.5), layout="constrained")
+    for row, (_, good, total) in enumerate(reversed(bars)):
+        axes.barh(row, good / total, color="#2a9d8f")
+        axes.barh(row, 1 - good / total, left=good / total, color="#e76f51")
+        axes.text(0.01, row, f"{good:,} of {total:,}", va="center", color="white", weight="bold")
+    axes.set_yticks(range(len(bars)), [what for what, _, _ in reversed(bars)])
+    axes.set_xticks([])
+    axes.set_xlim(0, 1)
+    axes.spines[:].set_visible(False)
+    figure.savefig(IMAGES / "verified.svg", metadata={"Date": None})
+    plt.close(figure)
+
+
+def read_campaigns(pages: Path) -> list[tuple[str, int, int]]:
+    """Return what each campaign tried, as (what, how many went well, how many there were)."""
+    bars = []
+    hostile = (pages / "hostile.md").read_text(encoding="utf-8")
+    ours, theirs = re.findall(r"^\| all \| (\d+) \| (\d+) \|", hostile, re.MULTILINE)[:2]
+    for who, (total, passed) in (("stopped here", ours), ("stopped by EvalPlus", theirs)):
+        bars.append((f"hostile programs {who}", int(total) - int(passed), int(total)))
+    calibration = (pages / "calibration.md").read_text(encoding="utf-8")
+    held, failed = (sum(map(int, re.findall(rf"(\d+) {word}", calibration[:1500]))) for word in ("hold,", "fail"))
+    bars.append(("intervals and tests that hold, of those decided", held, held + failed))
+    return bars
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
+    make_verified_image()
     make_report_images()
     make_image("eval", ["eval", "--ckpt", "lab/base", "--suite", "lab"], 100)
     sampled = [

@@ -2,8 +2,8 @@
 
 Fences: each line of `sh` is run in an empty folder of its own; the lines of `sh script` are run one after the other in
 one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed. `toml` is a
-run's settings, `toml gate` a gate's policy, `toml study` a study, `toml recipe` a training recipe. `python` is a
-program, run in an empty folder of its own.
+run's settings, `toml gate` a gate's policy, `toml study` a study, `toml recipe` a training recipe, `toml template` a
+judge's prompt. `python` is a program, run in an empty folder of its own.
 """
 
 import os
@@ -17,6 +17,7 @@ import click
 import pytest
 
 from harness.cli.main import COMMANDS, cli
+from harness.judging.template import read_template
 from harness.reading import parse_policy, parse_record
 from harness.spec import EvalConfig, JudgeConfig
 from harness.study.spec import parse_study
@@ -102,6 +103,15 @@ def test_commands_that_need_the_hub_parse(page: str, command: str) -> None:
     chosen = cli.get_command(click.Context(cli), words[1])
     assert chosen is not None
     chosen.make_context(words[1], words[2:])
+
+
+def test_judges_templates_in_the_docs_are_accepted(tmp_path: Path) -> None:
+    """Every `toml template` fence is a whole template, and there is one."""
+    bodies = fenced("toml template")
+    assert bodies
+    for _, body in bodies:
+        (tmp_path / "mine.toml").write_text(body)
+        assert read_template(tmp_path / "mine.toml").words == ("A", "B")
 
 
 def test_settings_files_in_the_docs_are_accepted() -> None:

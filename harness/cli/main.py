@@ -111,8 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"harness: {error.format_message()}", file=sys.stderr)  # noqa: T201
         return EXIT_COULD_NOT_RUN
-    except MemoryError:
-        if debug:
+    except (MemoryError, ImportError, SystemError) as error:
+        if debug or not _is_out_of_memory(error):
             raise
         print(f"harness: {OUT_OF_MEMORY}", file=sys.stderr)  # noqa: T201
         return EXIT_COULD_NOT_RUN
@@ -122,6 +122,12 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit:  # what click makes of a closed pipe: `harness compare … | head` has read all it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps the interpreter's last flush quiet
         return EXIT_OK
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out; libraries that are loaded just then say so in words of their own."""
+    words = ("failed to map segment", "annot allocate memory", "error return without exception set")
+    return isinstance(error, MemoryError) or any(phrase in str(error) for phrase in words)
 
 
 def entry() -> int:

@@ -225,9 +225,11 @@ def _assumptions(spec: StudySpec, rows: Sequence[TaskPlan]) -> list[str]:
 
 def _judging(judge: JudgeConfig) -> str:
     """Return who judges and what the number of verdicts is about."""
-    limit = f"at most {judge.max_calls:,} calls a checkpoint"
-    if judge.max_calls is None:
-        limit = "before calls of a server on another machine a person is asked"
+    limit = (
+        "before calls of a server on another machine a person is asked"
+        if judge.max_calls is None
+        else f"at most {judge.max_calls:,} calls a checkpoint"
+    )
     return (
         f"verdicts: of {judge.label or judge.ckpt}, {'both orders' if judge.swap else 'one order'} of each pair; those "
         f"in {judge.verdicts} are not asked for again, and a reward model is asked once an answer; {limit} "

@@ -39,10 +39,10 @@ def task_metrics(
 ) -> dict[str, Estimate]:
     """Return a judged task's further metrics, by name.
 
-    Pairs: `characters` and `baseline_characters`, mean length of what was judged; `lc_win_rate` where the protocol controls
-    length; `bradley_terry` and `style_win_rate` where it controls style: the win rate over the baseline that the
-    Bradley-Terry model predicts, as it is and at equal style. Ratings: `rating`, `rating_1` and `rating_2` (first and
-    second turns) on the judge's own scale, and `characters`.
+    Pairs: `characters` and `baseline_characters`, mean length of what was judged; `lc_win_rate` where the protocol
+    controls length; `bradley_terry` and `style_win_rate` where it controls style: the win rate over the baseline that
+    the Bradley-Terry model predicts, as it is and at equal style. Ratings: `rating`, `rating_1` and `rating_2` (first
+    and second turns) on the judge's own scale, and `characters`.
 
     Args:
         protocol: of the task.

@@ -83,8 +83,7 @@ def strengths(num_questions: int, *, styled: bool = False, is_nasty: bool = Fals
 
     claims = ("strength of the better model", "strength of the worse model", "win rate from strengths")
     design = f"three models, {num_questions} questions" + (", style controlled" if styled else "")
-    share = 0.04 if styled else 0.04
-    return Experiment(design, tuple(Claim(f"Bradley-Terry: {what}") for what in claims), trial, share, is_nasty)
+    return Experiment(design, tuple(Claim(f"Bradley-Terry: {what}") for what in claims), trial, 0.04, is_nasty)
 
 
 EXPERIMENTS = [

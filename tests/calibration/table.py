@@ -28,8 +28,9 @@ known and stated below, {num_fail} fail otherwise.**
 The rule, with e the Monte-Carlo standard error (both in points): coverage *holds* unless measured + 3 e < nominal − 2;
 a test's false alarms hold unless measured − 3 e > nominal + 1; power holds unless it is off by more than 3 + 3 e on
 either side; what does not fail is *undecided* where 3 e > 8. More coverage and fewer alarms than promised hold. Samples
-in which a report would show no interval or test are undefined, and no part of the measured share. Nasty designs (†) are at the edge on purpose: few examples, shares
-near 0 or 1, few or unequal clusters, unequal k. [statistics.md](statistics.md) explains the methods.
+in which a report would show no interval or test are undefined, and no part of the measured share. Nasty designs (†) are
+at the edge on purpose: few examples, shares near 0 or 1, few or unequal clusters, unequal k.
+[statistics.md](statistics.md) explains the methods.
 """
 
 

@@ -102,10 +102,8 @@ def test_the_page_says_what_fails() -> None:
     assert "| x | edge † | 95 | 90.0 | 1.0 | 1,000 | – | **too low by 5.0** |" in page
     assert "| power | few | 80 | 50.5 | 1.6 | 1,000 | 10 | **too low by 29.5** (1) |" in page
     assert "1. a known reason" in page
-    assert (
-        "**2 rows: 0 hold, 0 are undecided for want of samples, 1 fail in a way that is\nknown and stated below, 1 fail otherwise.**"
-        in page
-    )
+    assert "**2 rows: 0 hold, 0 are undecided for want of samples, 1 fail in a way that is\n" in page
+    assert "known and stated below, 1 fail otherwise.**" in page
     assert "seed 7" in page
 
 

@@ -308,7 +308,7 @@ def test_unreadable_ratings_are_quoted(workplace: Path, run_harness: Run, data_d
     )
     code, out, _ = run_harness("score", str(path), "--judge", "judge.toml", *where)
     assert code == 4
-    assert "such as mt_bench/81-1#0: the judge gave no verdict in 1 attempt" in " ".join(out.split())
+    assert "such as mt_bench/81-1#0: the judge gave no verdict" in " ".join(out.split())
 
 
 def test_a_mistyped_later_is_recognised(workplace: Path, run_harness: Run) -> None:

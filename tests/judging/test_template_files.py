@@ -122,7 +122,10 @@ def test_other_files_are_refused(tmp_path: Path, form: str, text: str, message: 
 def test_missing_prompts_say_where_they_are(tmp_path: Path) -> None:
     """Not under the data folder, not on the web: both places and what to do."""
     source = replace(source_of(ALPACA_EVAL2), url="file:///nowhere/alpaca_eval_clf.txt")
-    with pytest.raises(DataError, match=r"no --data-dir was given, and file:///nowhere.* cannot be had.*harness fetch"):
+    with pytest.raises(
+        DataError,
+        match=r"no --data-dir was given, nor is HARNESS_DATA set, and file:///nowhere.* cannot be had.*harness fetch",
+    ):
         load_templates(source, None)
     with pytest.raises(DataError, match=r"alpaca_eval_clf.txt does not exist.* write template = \"pair\" in"):
         load_templates(source, tmp_path)
