@@ -8,8 +8,8 @@ writes them; *read*: all of them read back; *score*: whole runs by the runner, w
 A stage has a fixed part, which a run of 24 requests shows. What a request costs on top of it must not grow: the ratio
 is the CPU time of a request at the largest size over that at the smallest that takes at least half as long again as the
 fixed part, and 0.1 s. Where no two sizes do, the fixed part outweighs all else, and `< 1` says that a request of the
-largest size costs less than one of the smallest, fixed part included. --full adds 1,000,000 requests: some 7 minutes on
-two busy cores, and 3 GB of scratch files.
+largest size costs less than one of the smallest, fixed part included. --full adds 1,000,000 requests: some 9 minutes on
+two busy cores, and 2 GB of scratch files.
 
     OMP_NUM_THREADS=1 python benchmarks/growth.py [--sizes 1000 10000 100000] [--full]
 """

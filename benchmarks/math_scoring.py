@@ -1,24 +1,32 @@
 """How many solutions a second does the math scorer judge, and does it judge them right? Beside math-verify and lm-eval.
 
-Released solutions of GSM8K (three models) and MATH (one, 8 samples), with their published labels. Each judges whole
-texts, start-up of worker processes included. math-verify: parse and verify in this process, one text after the other,
-with its own time limits. lm-eval: its gsm8k task's flexible-extract filter and exact match, which never leaves regular
-expressions; for MATH process_results of its minerva_math, of which the math_verify metric is shown: exact match wants
-the words "Final Answer: The final answer is", which these texts lack. Ours also with one worker: what the cores give.
+Released solutions of GSM8K (three models) and MATH (one, 8 samples), with their published labels. Each judge is a
+process of its own, so that none finds another's caches; it judges two texts before the clock starts, and then all of
+them. Ours starts its worker processes within the clock, and is also shown with one worker: what the cores give.
+math-verify: parse and verify in one process, one text after the other, with its own time limits. lm-eval on GSM8K: its
+task's flexible-extract filter and exact match, regular expressions alone. lm-eval on MATH: process_results of its
+minerva_math, which computes two metrics. Its exact match wants "Final Answer: The final answer is", which these texts
+lack, and then spends its time on comparing a place-holder. So it is measured twice: on the texts as they are, where the
+verdict is its metric math_verify, and with that line put after each text, holding the text's last box, where it is
+exact match. The ratio is to the second.
 
     python benchmarks/math_scoring.py --data-dir DIR [--limit 200] [--workers 2]
 """
 
 import argparse
 import itertools
+import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from importlib.resources import files
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +74,8 @@ def judge_math_verify(rows: Rows) -> list[bool]:
     return [bool(verify(parse(f"\\boxed{{{example.target}}}"), parse(text))) for example, text, _ in rows]
 
 
-def judge_lm_eval(rows: Rows) -> list[bool]:
-    """Judge by the rules of lm-eval's own task of the data set."""
-    return _judge_minerva(rows) if rows[0][0].task == "math" else _judge_gsm8k(rows)
-
-
-def _judge_gsm8k(rows: Rows) -> list[bool]:
+def judge_gsm8k(rows: Rows) -> list[bool]:
+    """Judge by the rules of lm-eval's gsm8k."""
     import yaml
     from lm_eval.api.metrics import exact_match_fn
     from lm_eval.filters.extraction import RegexFilter
@@ -88,33 +92,58 @@ def _judge_gsm8k(rows: Rows) -> list[bool]:
     ]
 
 
-def _judge_minerva(rows: Rows) -> list[bool]:
+def judge_minerva(rows: Rows, is_own_form: bool) -> list[bool]:
+    """Judge by the rules of lm-eval's minerva_math, on texts as they are or in the form that it asks for."""
     rules: Any = import_module("lm_eval.tasks.minerva_math.utils")
-    docs = [
-        {"solution": f"\\boxed{{{example.target}}}", "answer": rules.normalize_final_answer(example.target)}
-        for example, _, _ in rows
-    ]
-    return [
-        bool(rules.process_results(doc, [text])["math_verify"]) for doc, (_, text, _) in zip(docs, rows, strict=True)
-    ]
+    metric = "exact_match" if is_own_form else "math_verify"
+    verdicts = []
+    for example, text, _ in rows:
+        solution = f"\\boxed{{{example.target}}}"
+        doc = {"solution": solution, "answer": rules.normalize_final_answer(example.target)}
+        box = rules.last_boxed_only_string(text) if is_own_form else None
+        if box is not None:
+            text += f"\nFinal Answer: The final answer is ${rules.remove_boxed(box)}$. I hope it is correct."
+        verdicts.append(bool(rules.process_results(doc, [text])[metric]))
+    return verdicts
 
 
-def measure(rows: Rows, workers: int) -> tuple[dict[str, float], dict[str, list[bool]]]:
-    """Return seconds and verdicts by who judged."""
-    judges: dict[str, Callable[[Rows], list[bool]]] = {
-        f"ours, {workers} workers": partial(judge_ours, workers=workers),
-        "ours, 1 worker": partial(judge_ours, workers=1),
+def make_judges(name: str, workers: int) -> dict[str, Callable[[Rows], list[bool]]]:
+    """Return who judges a data set; ours first, the peers that are compared last."""
+    ours = {"ours": partial(judge_ours, workers=workers), "ours, 1 worker": partial(judge_ours, workers=1)}
+    if name == "GSM8K":
+        return {**ours, "math-verify": judge_math_verify, "lm-eval gsm8k": judge_gsm8k}
+    return {
+        **ours,
+        "lm-eval, texts as they are": partial(judge_minerva, is_own_form=False),
         "math-verify": judge_math_verify,
-        "lm-eval": judge_lm_eval,
+        "lm-eval minerva_math": partial(judge_minerva, is_own_form=True),
     }
-    for judge in judges.values():  # imports are not counted
-        judge(rows[:2])
-    seconds, verdicts = {}, {}
-    for name, judge in judges.items():
-        started = time.perf_counter()
-        verdicts[name] = judge(rows)
-        seconds[name] = time.perf_counter() - started
-    return seconds, verdicts
+
+
+def work(options: argparse.Namespace) -> None:
+    """Be one judge of one data set: print seconds and verdicts."""
+    logging.disable(logging.WARNING)  # math-verify tells of every text that it cannot parse
+    name, judge_name = options.worker
+    rows = read_sets(options.data_dir, options.limit)[name]
+    judge = make_judges(name, options.workers)[judge_name]
+    judge(rows[:2])
+    started = time.perf_counter()
+    verdicts = judge(rows)
+    print(json.dumps([time.perf_counter() - started, verdicts]))
+
+
+def measure(name: str, options: argparse.Namespace) -> dict[str, tuple[float, list[bool]]]:
+    """Return seconds and verdicts by who judged, each in a process of its own."""
+    found = {}
+    for judge in make_judges(name, options.workers):
+        command = [sys.executable, __file__, "--data-dir", str(options.data_dir), "--workers", str(options.workers)]
+        command += ["--limit", str(options.limit)] if options.limit else []
+        done = subprocess.run([*command, "--worker", name, judge], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{judge} failed:\n{done.stderr[-2000:]}")
+        seconds, verdicts = json.loads(done.stdout.splitlines()[-1])
+        found[judge] = seconds, verdicts
+    return found
 
 
 COLUMNS = ("solutions", "judge", "s", "texts/s", "agrees with the labels", "with ours")
@@ -126,25 +155,26 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--limit", type=int, help="solutions of each file; all if left out")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     add_json(parser)
     options = parser.parse_args()
-    logging.disable(logging.WARNING)  # math-verify tells of every text that it cannot parse
+    if options.worker:
+        work(options)
+        return
     figures, grid = [], []
     for name, rows in read_sets(options.data_dir, options.limit).items():
-        seconds, verdicts = measure(rows, options.workers)
-        ours, *_ = verdicts.values()
-        for judge, found in verdicts.items():
-            labelled = sum(verdict == label for verdict, (_, _, label) in zip(found, rows, strict=True))
-            same = sum(verdict == other for verdict, other in zip(found, ours, strict=True))
-            rate = f"{len(rows) / seconds[judge]:,.0f}"
-            row = (name, judge, f"{seconds[judge]:.2f}", rate, f"{labelled:,} of {len(rows):,}", f"{same:,}")
-            grid.append(row)
-        rates = [len(rows) / spent for spent in seconds.values()]
-        for peer_name, rate_of_peer in (("math-verify, serially", rates[2]), ("lm-eval's rules", rates[3])):
-            what = f"judging {len(rows):,} solutions of {name}, {options.workers} workers"
-            figures.append(Figure(what, rates[0], "texts/s", rate_of_peer, peer_name, f"judging {name}"))
+        found = measure(name, options)
+        labels = [label for _, _, label in rows]
+        for judge, (seconds, verdicts) in found.items():
+            right, same = (sum(map(eq, verdicts, others)) for others in (labels, found["ours"][1]))
+            times = (f"{seconds:.2f}", f"{len(rows) / seconds:,.0f}")
+            grid.append((name, judge, *times, f"{right:,} of {len(rows):,}", f"{same:,}"))
+        what = f"judging {len(rows):,} solutions of {name}, {options.workers} workers"
+        ours, *_, verify, rules = (len(rows) / seconds for seconds, _ in found.values())
+        for peer, rate in (("math-verify, serially", verify), (list(found)[-1], rules)):
+            figures.append(Figure(what, ours, "texts/s", rate, peer, f"judging {name}"))
     for row in (COLUMNS, *grid):
-        print("".join(f"{cell:>24}" for cell in row))
+        print("".join(f"{cell:>28}" for cell in row))
     save(options.json, Results(tuple(figures), (Grid("Math scoring", COLUMNS, tuple(grid)),)))
 
 

@@ -3,7 +3,7 @@
     python benchmarks/run_all.py [--data-dir DIR] [--quick] [--full] [--only growth resampling …]
 
 What needs benchmark data, a browser or another environment's Python is left out without it, and the page says so.
---quick runs all at small settings in some three minutes, to see that they work, and writes nothing; --full adds a
+--quick runs all at small settings, to see that they work, and writes nothing; --full adds a
 million requests to growth. With --only nothing is written either, unless --docs names the folder of the page.
 """
 
