@@ -202,7 +202,7 @@ def test_the_repository_speaks_of_the_project_alone() -> None:
         ):
             continue
         if path.name == "test_docs.py" or path.parts[len(ROOT.parts)].startswith(
-            (".git", ".mypy", ".ruff", ".pytest", ".import", ".hypothesis", "build")
+            (".git", ".mypy", ".ruff", ".pytest", ".import", ".hypothesis", ".coverage", "build")
         ):
             continue
         if path.parent == ROOT / "tests" / "hostile":  # programs that look for such places
