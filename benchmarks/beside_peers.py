@@ -53,6 +53,7 @@ def run_harness(job: dict[str, Any], clock: Clock) -> Texts:
     config = job["config"]
     arguments = ["--ckpt", config["ckpt"], "--task", "gsm8k", "--prompting", "chat", "--data-dir", config["data_dir"]]
     arguments += ["--out", job["out"], "--set", f"sampling.max_tokens={config['sampling']['max_tokens']}"]
+    arguments += ["--limit", str(config["limit"])] if "limit" in config else []
     for name, value in config["engine"].items():
         arguments += ["--set", f"engine.{name}={json.dumps(value)}"]
     assert main(["eval", *arguments]) == 0
@@ -99,6 +100,7 @@ def run_lm_eval(job: dict[str, Any], clock: Clock, make_model: Callable[[dict[st
         task_manager=TaskManager(include_path=own, include_defaults=False),
         gen_kwargs={"max_gen_toks": job["config"]["sampling"]["max_tokens"]},
         apply_chat_template=True,
+        limit=job["config"].get("limit"),
     )
 
     def read() -> list[str]:
@@ -260,6 +262,8 @@ def make_job(options: argparse.Namespace) -> dict[str, Any]:
     config |= {"sampling": {"max_tokens": options.tokens}, "engine": {"name": options.engine}}
     if options.engine == "hf":
         config["engine"]["max_batch_size"] = options.batch
+    if options.limit is not None:
+        config["limit"] = options.limit
     folder = SHIPPED.get(options.base, Path(options.base).resolve())
     parsed = parse_record(config, EvalConfig, "benchmark")
     with open_run(parsed) as prepared:
@@ -336,6 +340,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--engine", choices=list(CONTESTANTS), default="hf")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--limit", type=int, help="prompts; all if left out")
     parser.add_argument("--tokens", type=int, default=32, help="most new tokens of a completion")
     parser.add_argument("--batch", type=int, default=64, help="of hf, for everyone")
     parser.add_argument("--base", default="lab/base")

@@ -56,7 +56,7 @@ SCRIPTS = (
     Script("audit", "", "", "data_dir"),
     Script("growth", "", "--sizes 1000"),
     Script("trainer_step", "--algorithm grpo", "--algorithm grpo --steps 1 --blocks 1"),
-    Script("beside_peers", "", "--rounds 1 --tokens 4", "data_dir"),
+    Script("beside_peers", "", "--rounds 1 --tokens 4 --limit 100", "data_dir"),
     Script("beside_peers", "--engine vllm", None, "data_dir", runs_in="vllm_python"),
     Script("trainer_step", "--algorithm ppo", None, "trl_python"),
     Script("peers", "", "--repeats 1", "inspect_python"),

@@ -23,8 +23,10 @@ FORMULAS = st.recursive(
     lambda inner: st.tuples(inner, inner).map(lambda pair: f"\\frac{{{pair[0]}}}{{{pair[1]}}}"),
     max_leaves=6,
 )
-PROSE = st.text(string.ascii_letters + string.digits + " \n.,;:!?*_-#>`'\"()[]{}$\\=+é–½", max_size=120)
-"""Text around an answer, braces and dollars that nobody closes included."""
+PROSE = st.text(string.ascii_letters + string.digits + " \n.,;:!?*_-#>`'\"()[]{}$\\=+é–½", max_size=120).filter(
+    lambda text: "box" not in text
+)
+"""Text around an answer, braces and dollars that nobody closes included; another box would be an answer itself."""
 AFTERWARDS = st.text(string.ascii_letters + string.digits + " \n.,;:!?*_->`'()[]{}=+é–½", max_size=120)
 LEADS = ("The answer is", "**Answer:**", "So the final answer is:", "ANSWER =", "Answer is **")
 
