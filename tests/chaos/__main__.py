@@ -42,27 +42,31 @@ FAULTS = """
 
 Each is a test of `tests/chaos`, which CI runs.
 
-| fault | what was found |
-|---|---|
+| fault | cases | what was found |
+|---|---|---|
 """
 
 
 class Collector:
-    """A plugin that keeps what each test says of itself, and how it ended."""
+    """A plugin that keeps what each test says of itself, and how its cases ended."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, str]] = []
+        self.ends: dict[str, list[str]] = {}
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Iterator[None]:
         """Note a test that has ended, or that was skipped before it began."""
         outcome = yield
         report = outcome.get_result()
-        if report.when == "call" or (report.when == "setup" and not report.passed):
+        if report.when == "call" or not report.passed:
+            end = {"passed": "holds", "failed": "**does not hold**"}.get(report.outcome)
             fact = " ".join(item.function.__doc__.split())
-            words = {"passed": "holds", "failed": "**does not hold**"}.get(report.outcome)
-            case = f" ({item.callspec.id})" if hasattr(item, "callspec") else ""
-            self.rows.append((fact + case, words or f"not tried: {report.longrepr[2].removeprefix('Skipped: ')}"))
+            self.ends.setdefault(fact, []).append(end or f"not tried: {report.longrepr[2].removeprefix('Skipped: ')}")
+
+    def rows(self) -> Iterator[str]:
+        """Yield lines of the table."""
+        for fact, ends in self.ends.items():
+            yield f"| {fact} | {len(ends)} | {'; '.join(dict.fromkeys(ends))} |\n"
 
 
 def kill_all(num_kills: int, draw: random.Random, only: str, root: Path) -> dict[str, Tally]:
@@ -111,7 +115,7 @@ def main() -> int:
         kills=sum(tally.kills for tally in tallies.values()),
         most=MOST_KILLS,
     )
-    page += "".join(kill_rows(tallies)) + FAULTS + "".join(f"| {fact} | {words} |\n" for fact, words in collector.rows)
+    page += "".join(kill_rows(tallies)) + FAULTS + "".join(collector.rows())
     if options.out:
         options.out.write_text(page)
     print(page)

@@ -70,18 +70,24 @@ def adopting() -> Iterator[None]:
 
 
 def count_orphans(before: set[int]) -> int:
-    """Return how many processes live on that were not there before, once they had time to end; they are then killed."""
+    """Return how many processes live on that were not there before, once they had time to end; they are then killed.
+
+    Commands that were started have been waited for before this is called.
+    """
     deadline = time.monotonic() + _END_SECONDS
     while (living := living_descendants() - before) and time.monotonic() < deadline:
         time.sleep(0.02)
     for pid in living:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:  # those that were adopted are buried
+            pass
     return len(living)
 
 
 def living_descendants() -> set[int]:
-    """Return the processes below this one; the dead among its children are buried."""
+    """Return the processes below this one, without the dead."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -90,13 +96,8 @@ def living_descendants() -> set[int]:
             state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        pid = int(entry.name)
-        if state == "Z":
-            if int(parent) == os.getpid():
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
-        else:
-            parents[pid] = int(parent)
+        if state != "Z":
+            parents[int(entry.name)] = int(parent)
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more

@@ -1,18 +1,21 @@
 """Processes that a command depends on and that die: scorers' workers, a judge's server."""
 
 import contextlib
+import json
 import os
 import random
 import signal
 import time
 from pathlib import Path
 
-from tests.chaos.command import living_descendants, run, start
+from tasks.registry import TASKS
+from tests.chaos.command import count_orphans, living_descendants, run, start
 from tests.chaos.inputs import JUDGE, write_two_runs
 from tests.chaos.results import find_differences, read_results
 from tests.engines.fault_server import Asked, FaultServer, Reply
 
-SCORED = ("eval", "--ckpt", "scripted:mixed", "--suite", "lab", "--limit", "40", "--workers", "2")
+ANSWERED = ("lab_math", "lab_code")
+SCORED = ("eval", "--ckpt", "scripted:replay=script.jsonl,seconds=0.02", "--task", ",".join(ANSWERED))
 SERVED = """
 ckpt = "toy"
 template = "pair"
@@ -26,26 +29,42 @@ retries = 1
 """
 
 
+def write_answers(folder: Path) -> None:
+    """Write answers to replay, of which every third is wrong."""
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for task in (TASKS[name] for name in ANSWERED):
+        for number, example in enumerate(task.load(None, None).examples):
+            text = task.near_miss(example) if number % 3 == 0 else task.gold(example)
+            lines.append(json.dumps({"task": task.name, "example_id": example.example_id, "text": text}) + "\n")
+    (folder / "script.jsonl").write_text("".join(lines))
+
+
 def test_scorers_that_the_kernel_kills_change_no_verdict(home: Path, tmp_path: Path, adopted: None) -> None:
-    """Workers killed one by one, as by the kernel when memory is short: what they judged is judged again, alike."""
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    assert run(SCORED, whole)[0] == 0
+    """Four processes of scorers killed, as by the kernel when memory is short: what they judged is judged again."""
+    for folder in (home, tmp_path / "whole"):
+        write_answers(folder)
+    limit = ("--limit", "60", "--workers", "2")
+    assert run((*SCORED, *limit), tmp_path / "whole")[0] == 0
     draw, before, num_killed = random.Random(3), living_descendants(), 0
-    process = start(SCORED, home)
-    while process.poll() is None and num_killed < 3:
+    process = start((*SCORED, *limit), home)
+    while process.poll() is None and not any(path.stat().st_size for path in home.glob("runs/*/*/scores.jsonl")):
+        time.sleep(0.01)
+    while process.poll() is None and num_killed < 4:
         if workers := sorted(living_descendants() - before - {process.pid}):
-            time.sleep(0.1 + 0.2 * draw.random())
             with contextlib.suppress(ProcessLookupError):
                 os.kill(draw.choice(workers), signal.SIGKILL)
                 num_killed += 1
+        time.sleep(0.2 + 0.2 * draw.random())
     _, err = process.communicate()
-    assert num_killed > 0
-    while process.returncode == 4:  # a verdict that could not be had is an error, and is tried again
-        process = start(SCORED, home)
-        _, err = process.communicate()
-    assert process.returncode == 0, err
-    assert find_differences(read_results(whole), read_results(home), home).differing == ()
+    assert num_killed == 4, err
+    assert process.returncode in (0, 4), err
+    if process.returncode == 4:  # a verdict that could not be had is an error, and is tried again
+        code, _, err = run((*SCORED, *limit), home)
+        assert code == 0, err
+    assert count_orphans(before) == 0
+    whole, cut = read_results(tmp_path / "whole"), read_results(home)
+    assert find_differences(whole, cut, home).differing == ()
 
 
 def test_a_judge_whose_server_goes_away_is_asked_the_rest_later(home: Path) -> None:
