@@ -41,21 +41,22 @@ def write_answers(folder: Path) -> None:
 
 
 def test_scorers_that_the_kernel_kills_change_no_verdict(home: Path, tmp_path: Path, adopted: None) -> None:
-    """Four processes of scorers killed, as by the kernel when memory is short: what they judged is judged again."""
+    """Four scoring processes killed one by one, as by the kernel when memory is short: their work is judged again."""
     for folder in (home, tmp_path / "whole"):
         write_answers(folder)
     limit = ("--limit", "60", "--workers", "2")
     assert run((*SCORED, *limit), tmp_path / "whole")[0] == 0
-    draw, before, num_killed = random.Random(3), living_descendants(), 0
+    draw, before, num_killed, wanted = random.Random(3), living_descendants(), 0, 1
     process = start((*SCORED, *limit), home)
-    while process.poll() is None and not any(path.stat().st_size for path in home.glob("runs/*/*/scores.jsonl")):
-        time.sleep(0.01)
     while process.poll() is None and num_killed < 4:
-        if workers := sorted(living_descendants() - before - {process.pid}):
+        num_scores = sum(path.read_bytes().count(b"\n") for path in home.glob("runs/*/*/scores.jsonl"))
+        workers = sorted(living_descendants() - before - {process.pid})
+        if workers and num_scores >= wanted:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(draw.choice(workers), signal.SIGKILL)
                 num_killed += 1
-        time.sleep(0.2 + 0.2 * draw.random())
+                wanted = num_scores + 5  # by then, what was cut short has been judged again
+        time.sleep(0.02 * draw.random())
     _, err = process.communicate()
     assert num_killed == 4, err
     assert process.returncode in (0, 4), err
