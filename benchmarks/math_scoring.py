@@ -1,8 +1,9 @@
 """How many solutions a second does the math scorer judge, and does it judge them right? Beside math-verify and lm-eval.
 
 Released solutions of GSM8K (three models) and MATH (one, 8 samples), with their published labels. Each judge is a
-process of its own, so that none finds another's caches; it judges two texts before the clock starts, and then all of
-them. Ours starts its worker processes within the clock, and is also shown with one worker: what the cores give.
+process of its own, so that none finds another's caches; before the clock starts it has imported what it needs and
+judged two texts, and then it judges all of them. What our worker processes need for their imports is shown beside, by
+ours with the workers' start within the clock. With one worker one sees what the cores give.
 math-verify: parse and verify in one process, one text after the other, with its own time limits. lm-eval on GSM8K: its
 task's flexible-extract filter and exact match, regular expressions alone. lm-eval on MATH: process_results of its
 minerva_math, which computes two metrics. Its exact match wants "Final Answer: The final answer is", which these texts
@@ -51,20 +52,32 @@ def read_sets(data_dir: Path, limit: int | None) -> dict[str, list[tuple[Example
     return found
 
 
-def judge_ours(rows: Rows, workers: int) -> list[bool]:
-    """Score as a run does: extraction in threads, computer algebra in worker processes."""
-    is_math = rows[0][0].task == "math"
-    scorer = MathAnswerScorer(ScorerOptions(num_workers=workers), fallback="none" if is_math else "last_number")
+class Ours:
+    """Our scorer as a run uses it: extraction in threads, computer algebra in worker processes."""
 
-    def score(row: tuple[Example, str, bool]) -> bool:
-        example, text, _ = row
-        key = RequestKey(example.task, example.example_id, 0)
-        return bool(scorer.score(example, Generation(key, text, "unknown", None, None, 0.0)).value)
+    def __init__(self, workers: int, *, is_cold: bool = False) -> None:
+        self._workers, self._is_cold = workers, is_cold
+        self._scorers: dict[str, MathAnswerScorer] = {}
 
-    with ThreadPoolExecutor(workers) as threads:
-        verdicts = list(threads.map(score, rows))
-    scorer.close()
-    return verdicts
+    def __call__(self, rows: Rows) -> list[bool]:
+        """Judge; the first call starts every worker unless the start is to be seen."""
+        task = rows[0][0].task
+        if task not in self._scorers:
+            options = ScorerOptions(num_workers=self._workers)
+            scorer = MathAnswerScorer(options, fallback="none" if task == "math" else "last_number")
+            self._scorers[task] = scorer
+            if not self._is_cold:  # answers that take computer algebra, enough at a time to occupy each worker
+                example = Example(task, "start", "", target="\\sqrt{34}")
+                rows = [*rows, *[(example, f"\\boxed{{\\sqrt{{{n}}}}}", False) for n in range(4 * self._workers)]]
+        scorer = self._scorers[task]
+
+        def score(row: tuple[Example, str, bool]) -> bool:
+            example, text, _ = row
+            key = RequestKey(example.task, example.example_id, 0)
+            return bool(scorer.score(example, Generation(key, text, "unknown", None, None, 0.0)).value)
+
+        with ThreadPoolExecutor(self._workers) as threads:
+            return list(threads.map(score, rows))
 
 
 def judge_math_verify(rows: Rows) -> list[bool]:
@@ -109,7 +122,11 @@ def judge_minerva(rows: Rows, is_own_form: bool) -> list[bool]:
 
 def make_judges(name: str, workers: int) -> dict[str, Callable[[Rows], list[bool]]]:
     """Return who judges a data set; ours first, the peers that are compared last."""
-    ours = {"ours": partial(judge_ours, workers=workers), "ours, 1 worker": partial(judge_ours, workers=1)}
+    ours = {
+        "ours": Ours(workers),
+        "ours, workers' start seen": Ours(workers, is_cold=True),
+        "ours, 1 worker": Ours(1),
+    }
     if name == "GSM8K":
         return {**ours, "math-verify": judge_math_verify, "lm-eval gsm8k": judge_gsm8k}
     return {

@@ -34,7 +34,7 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", 
 _BRACKETED = re.compile(r"\([^()\[\],;]+\)")
 """Brackets around one thing, as in (C) and (073): no pair, no interval."""
 
-_INTEGER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
+_INTEGER = r"(?:\d{1,3}(?:(?:,|\{,\})\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
 _NUMBER = re.compile(
     rf"(?P<sign>[+-]?)\\?\$?(?P<sign2>[+-]?)(?:\\frac\{{(?P<top>-?\d+)\}}\{{(?P<bottom>\d+)\}}"
     rf"|(?P<value>{_INTEGER}?(?:\.\d*)?)(?:/(?P<divisor>\d+)|(?:[eE]|(?:\\times|\\cdot|[*×])10\^)(?P<exponent>\{{?[+-]?\d+\}}?))?)"
@@ -71,6 +71,8 @@ class PlainNumber(NamedTuple):
 def normalise(answer: str) -> str:
     """Return the answer without what cannot change its meaning: spacing, delimiters, font and size commands."""
     answer = answer.strip()
+    if answer.isascii() and answer.isdigit():
+        return answer
     for opening, closing in _DELIMITERS:
         inner = answer[len(opening) : -len(closing)]
         if answer.startswith(opening) and answer.endswith(closing) and inner and closing not in inner:
@@ -97,13 +99,15 @@ def parse_number(text: str) -> PlainNumber | None:
 def _value(match: re.Match[str]) -> Fraction | None:
     if match["top"] is not None:
         return Fraction(int(match["top"]), int(match["bottom"])) if int(match["bottom"]) else None
-    digits = match["value"].replace(",", "").replace(" ", "")
+    digits = re.sub(r"[{,} ]", "", match["value"])
     if not any(character.isdigit() for character in digits):
         return None
-    value = Fraction(digits.removesuffix("."))
+    value = Fraction(int(digits)) if digits.isdigit() else Fraction(digits.removesuffix("."))
     if match["divisor"] is not None:
         return value / int(match["divisor"]) if int(match["divisor"]) else None
-    exponent = int((match["exponent"] or "0").strip("{}"))
+    if match["exponent"] is None:
+        return value
+    exponent = int(match["exponent"].strip("{}"))
     return value * Fraction(10) ** exponent if abs(exponent) <= _MAX_EXPONENT else None
 
 

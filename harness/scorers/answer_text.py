@@ -60,13 +60,17 @@ def extract_answer(text: str, fallback: Fallback) -> str | None:
 
 def last_number(text: str) -> str | None:
     """Return the last number of a text, without separators and currency."""
-    numbers = NUMBER.findall(text)
-    return _plain(numbers[-1]) if numbers else None
+    for line in reversed(text.split("\n")):  # no number goes over a line's end, so the lines before are left unread
+        if numbers := NUMBER.findall(line):
+            return _plain(numbers[-1])
+    return None
 
 
 def _closed_boxes(text: str) -> tuple[list[tuple[int, int, str]], int]:
     """Return (start, end, content) of each closed box that holds no other, and where the first unclosed one starts."""
     boxes: list[tuple[int, int, str]] = []
+    if "box" not in text:
+        return boxes, len(text)
     open_braces: list[tuple[int, int] | None] = []  # (start, content start) for a box, None for another brace
     for token in _BOX_TOKEN.finditer(text):
         if token["bare"]:
