@@ -17,7 +17,7 @@ _STATEMENT_LIMIT = 600
 
 _BOX_TOKEN = re.compile(
     r"(?P<open>\\(?:boxed|fbox|framebox)\s{0,8}\{)"
-    r"|\\boxed\s{0,8}(?P<bare>[\w.,/+\-]{1,40})"
+    r"|\\boxed\s{0,8}(?P<bare>[+\-]?\.?\d[\w.,/+\-]{0,38}|[A-Z](?!\w))"
     r"|(?P<brace>(?<!\\)[{}])"
 )
 

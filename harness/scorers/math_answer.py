@@ -12,7 +12,7 @@ from harness.scorers.answer_match import match_quickly
 from harness.scorers.answer_text import Fallback, extract_answer
 from harness.scorers.worker import WorkerPool, WorkerTimeout
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever a verdict may change."""
 
 ANSWER_LIMIT = 1000
