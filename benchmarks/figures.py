@@ -58,7 +58,9 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def save(path: Path | None, results: Results) -> None:
     """Write what was found, if a file was asked for."""
     if path is not None:
-        path.write_text(json.dumps(asdict(results), indent=1), encoding="utf-8")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(results), indent=1), encoding="utf-8")
+        part.replace(path)
 
 
 def load(path: Path) -> Results:

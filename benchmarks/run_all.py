@@ -5,9 +5,11 @@
 What needs benchmark data, a browser or another environment's Python is left out without it, and the page says so.
 --quick runs all at small settings, to see that they work, and writes nothing; --full adds a
 million requests to growth. With --only nothing is written either, unless --docs names the folder of the page.
+--results keeps what each script found in a folder and takes what is there already, so that a run cut short can go on.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -90,9 +92,8 @@ def command(script: Script, options: argparse.Namespace, target: Path) -> list[s
     return [*words, "--full"] if options.full and script.name == "growth" else words
 
 
-def run(script: Script, options: argparse.Namespace, folder: Path) -> Results | str:
+def run(script: Script, options: argparse.Namespace, target: Path) -> Results | str:
     """Run a script in a process of its own; return what it found, or how it failed."""
-    target = folder / f"{script.title}.json"
     environment = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **os.environ}
     done = subprocess.run(command(script, options, target), capture_output=True, text=True, env=environment)
     if done.returncode == 0 and target.exists():
@@ -106,13 +107,15 @@ def run_scripts(
     """Run what can be run; return what was found by script, what was left out, and what failed."""
     found: dict[str, Results] = {}
     left_out, failed = [], []
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.nullcontext(options.results) if options.results else tempfile.TemporaryDirectory() as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         for script in scripts:
             if reason := missing(script, options):
                 left_out.append(f"{script.title} ({' '.join(script.arguments.split())}): {reason}".replace(" ()", ""))
                 continue
             started = time.monotonic()
-            result = run(script, options, Path(folder))
+            target = Path(folder, f"{script.title} {script.arguments}".strip() + ".json")
+            result = load(target) if target.exists() else run(script, options, target)
             print(f"{script.title:<20} {time.monotonic() - started:6.1f} s", file=sys.stderr, flush=True)
             if isinstance(result, str):
                 failed.append(f"{script.title}: {result}")
@@ -129,6 +132,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", nargs="+", choices=sorted({script.name for script in SCRIPTS}))
+    parser.add_argument("--results", type=Path, help="folder that keeps what each script found")
     parser.add_argument("--docs", type=Path, help="folder of benchmarks.md and images/")
     for name in ENVIRONMENTS:
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"environment with {name.removesuffix('_python')}")

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -38,6 +39,11 @@ def show(number: float, unit: str) -> str:
     return f"{shown.removesuffix('.')} {unit}"
 
 
+def show_ratio(ratio: float) -> str:
+    """Return a ratio with two digits that count, or two places where that is more."""
+    return f"{ratio:#.2g}" if ratio < 0.1 else f"{ratio:.2f}"
+
+
 def table_rows(found: Mapping[str, Results]) -> list[tuple[str, ...]]:
     """Return a row a figure, script by script."""
     return [_row(figure, script) for script, results in found.items() for figure in results.figures]
@@ -47,7 +53,7 @@ def _row(figure: Figure, script: str) -> tuple[str, ...]:
     if figure.peer is None or figure.ratio is None:
         return figure.what, show(figure.ours, figure.unit), "–", "–", script
     peer = f"{figure.peer_name}: {show(figure.peer, figure.unit)}"
-    return figure.what, show(figure.ours, figure.unit), peer, f"{figure.ratio:#.2g}", script
+    return figure.what, show(figure.ours, figure.unit), peer, show_ratio(figure.ratio), script
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> "Table":
@@ -101,29 +107,34 @@ def draw_chart(found: Mapping[str, Results]) -> "Chart | None":
     from reports.figures.style import FULL_WIDTH, LIGHT, new_figure, style_context
 
     bars = sorted(
-        (figure.ratio, figure.label, figure.peer_name.partition(",")[0])
+        (figure.ratio, f"{figure.label} · {re.split('[,:]| in a loop', figure.peer_name)[0]}")
         for results in found.values()
         for figure in results.figures
         if figure.label and figure.ratio is not None
     )
     if not bars:
         return None
-    lines = [f"{label}: {ratio:#.2g} of {peer}" for ratio, label, peer in bars]
+    lines = [f"{label}: {show_ratio(ratio)}" for ratio, label in bars]
     with style_context(LIGHT):
         chart = new_figure("speed", LIGHT, (FULL_WIDTH, 0.6 + 0.17 * len(bars)), ["Time against peers", *lines])
         axes = chart.add_subplot()
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
-        for place, (ratio, _, peer) in enumerate(reversed(bars)):
+        for place, (ratio, _) in enumerate(reversed(bars)):
             is_faster = ratio <= 1
             style = {"color": LIGHT.gain if is_faster else LIGHT.loss, "hatch": "" if is_faster else "////"}
             axes.barh(place, ratio - 1, left=1, height=0.7, **style)
-            text = {"xytext": (-3 if is_faster else 3, 0), "ha": "right" if is_faster else "left", "va": "center"}
-            axes.annotate(f"{ratio:#.2g}  {peer}", (ratio, place), textcoords="offset points", **text)
-        axes.set_yticks(range(len(bars)), [label for _, label, _ in reversed(bars)])
+            text = {
+                "fontsize": "small",
+                "xytext": (-3 if is_faster else 3, 0),
+                "ha": "right" if is_faster else "left",
+                "va": "center",
+            }
+            axes.annotate(show_ratio(ratio), (ratio, place), textcoords="offset points", **text)
+        axes.set_yticks(range(len(bars)), [label for _, label in reversed(bars)], fontsize="small")
         axes.axvline(1, color=LIGHT.ink, linewidth=0.8)
-        axes.set_xlim(min(bars[0][0], 0.5) / 8, max(bars[-1][0], 1) * 10)
+        axes.set_xlim(min(bars[0][0], 0.5) / 2.5, max(bars[-1][0], 1) * 2.5)
         axes.set_xlabel("ours over the peer's time, log scale; 1 is the peer, left of it ours is faster")
         axes.grid(axis="x")
         chart.draw_without_rendering()

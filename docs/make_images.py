@@ -76,6 +76,10 @@ def read_campaigns(pages: Path) -> list[tuple[str, int, int]]:
     ours, theirs = re.findall(r"^\| all \| (\d+) \| (\d+) \|", hostile, re.MULTILINE)[:2]
     for who, (total, passed) in (("stopped here", ours), ("stopped by EvalPlus", theirs)):
         bars.append((f"hostile programs {who}", int(total) - int(passed), int(total)))
+    chaos = (pages / "chaos.md").read_text(encoding="utf-8")
+    (everything,) = re.findall(r"^\| \*\*all\*\* \|(.+)\|$", chaos, re.MULTILINE)
+    kills, *_, units, lost, doubled, _, _ = (int(cell.strip(" *").replace(",", "")) for cell in everything.split("|"))
+    bars.append((f"requests, verdicts and steps kept over {kills} kills", units - lost - doubled, units))
     calibration = (pages / "calibration.md").read_text(encoding="utf-8")
     held, failed = (sum(map(int, re.findall(rf"(\d+) {word}", calibration[:1500]))) for word in ("hold,", "fail"))
     bars.append(("intervals and tests that hold, of those decided", held, held + failed))

@@ -127,6 +127,19 @@ def test_what_is_missing_is_said(modules: dict[str, ModuleType]) -> None:
     assert reasons["growth", ""] == reasons["resampling", ""] == ""
 
 
+def test_kept_results_are_not_measured_again(modules: dict[str, ModuleType], tmp_path: Path) -> None:
+    """--results takes what an earlier run left there, by the script's name and arguments, and runs nothing for it."""
+    import argparse
+
+    run_all, figures = modules["run_all"], modules["figures"]
+    kept = figures.Results(figures=(figures.Figure("rows read", 2.0, "s", 4.0, "peer"),))
+    figures.save(tmp_path / "compare_runs --generations 8.json", kept)
+    script = run_all.Script("compare_runs", "--generations 8")
+    options = argparse.Namespace(quick=False, full=False, results=tmp_path)
+    assert run_all.run_scripts([script], options) == ({"compare_runs": kept}, [], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["compare_runs --generations 8.json"]
+
+
 def test_growth_leaves_the_fixed_part_out(modules: dict[str, ModuleType]) -> None:
     """1 s fixed and 1 ms a request is linear: ratio 1; twice the cost per request is 2; a hidden cost has no ratio."""
     growth = modules["growth"]

@@ -1,11 +1,13 @@
 """What the docs say is so: commands run, links lead somewhere, the tree and the layers are the real ones.
 
 Fences: each line of `sh` is run in an empty folder of its own; the lines of `sh script` are run one after the other in
-one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed. `toml` is a
+one folder; `sh data` is run where HARNESS_DATA is set; `sh hub` needs the hub and is only parsed, and so are the
+commands of ours in `bash`, which need a server, a GPU or hours. `toml` is a
 run's settings, `toml gate` a gate's policy, `toml study` a study, `toml recipe` a training recipe, `toml template` a
 judge's prompt. `python` is a program, run in an empty folder of its own.
 """
 
+import importlib.util
 import os
 import re
 import shlex
@@ -103,6 +105,28 @@ def test_commands_that_need_the_hub_parse(page: str, command: str) -> None:
     chosen = cli.get_command(click.Context(cli), words[1])
     assert chosen is not None
     chosen.make_context(words[1], words[2:])
+
+
+def commands_for_elsewhere() -> list[tuple[str, str]]:
+    """Return (page, command) of ours in every plain `bash` fence; lines that a backslash continues are joined."""
+    ours = ("harness ", "make ", "python -m ")
+    bodies = [(page, re.sub(r"\\\n\s*", "", body)) for page, body in fenced("bash")]
+    lines = [(page, line.strip()) for page, body in bodies for line in body.splitlines()]
+    return [(page, line.split("  #")[0]) for page, line in lines if line.startswith(ours)]
+
+
+@pytest.mark.parametrize(("page", "command"), commands_for_elsewhere(), ids=lambda text: text)
+def test_commands_for_elsewhere_parse(page: str, command: str) -> None:
+    """What needs a server, a GPU or hours names commands, flags, targets and modules that exist."""
+    words = shlex.split(command)
+    if words[0] == "python":
+        assert importlib.util.find_spec(words[2])
+    elif words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M)
+    else:
+        chosen = cli.get_command(click.Context(cli), words[1])
+        assert chosen is not None
+        chosen.make_context(words[1], words[2:])
 
 
 def test_judges_templates_in_the_docs_are_accepted(tmp_path: Path) -> None:

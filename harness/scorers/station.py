@@ -5,7 +5,6 @@ Knows how to run and compare; what the results mean for a score is decided in `p
 
 from typing import Any
 
-from harness.errors import ScorerError
 from harness.scorers.sandbox import (
     PROGRAM_MODULES,
     ProcessEndedError,
@@ -59,8 +58,6 @@ class Station:
             self._judge.close()
             self._judge = None
             raise StationFailedError(f"the judge failed: {error}") from error
-        if "error" in reply:
-            raise ScorerError(f"the judge of programs failed: {reply['error']}")
         parts, start = [], 0
         for size in reply.get("blobs", ()):
             parts.append(body[start : start + size])

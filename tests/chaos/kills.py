@@ -1,5 +1,6 @@
 """SIGKILL at random moments of a command, which is then run again until it ends by itself, and what came of it."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -156,9 +157,10 @@ def count_units(subject: Subject, folder: Path) -> int:
 def size_of(folder: Path) -> int:
     """Return the bytes of all files below a folder that is being written."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
+    for parent, _, names in os.walk(folder):  # which passes over folders that vanish, as rglob does not
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_size
+            except FileNotFoundError:
+                continue
     return total
