@@ -90,7 +90,7 @@ def test_page_holds_the_table_between_its_markers(modules: dict[str, ModuleType]
     assert "old" not in text
     assert text.count("| a run | 0.400 s | lm-eval, dummy: 52.0 s | 0.0077 | fixed |") == 1
     assert "| peak | 61.4 MB | – | – | growth |" in text
-    assert "| slow | 3.00 s | peer: 2.00 s | 1.5 | growth |" in text
+    assert "| slow | 3.00 s | peer: 2.00 s | 1.50 | growth |" in text
     assert "### Growth\n\n| stage | s |\n| --- | ---: |\n| read | 0.10 |" in text
     assert "- peers: no --inspect-python" in text
     assert "in 2 minutes" in text
