@@ -95,7 +95,7 @@ def test_page_holds_the_table_between_its_markers(modules: dict[str, ModuleType]
     assert "- peers: no --inspect-python" in text
     assert "in 2 minutes" in text
     assert [path.name for path in written] == ["benchmarks.md", "speed.svg", "speed.png"]
-    assert "a run: 0.0077 of lm-eval" in written[1].read_text()
+    assert "a run · lm-eval: 0.0077" in written[1].read_text()
 
 
 @pytest.mark.parametrize("text", ["no markers", "{end}{begin}", "{begin}{end}{begin}{end}"])
