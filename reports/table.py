@@ -1,7 +1,7 @@
 """The one Table that every result becomes before it is shown, and how numbers are written in it.
 
 A table knows nothing of terminals, LaTeX or HTML: reports.formats renders it. Cells hold the text that is shown and the
-number behind it, so that a CSV carries every digit.
+number behind it, so that a CSV carries more digits.
 """
 
 import math

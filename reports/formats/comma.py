@@ -1,7 +1,8 @@
-"""A Table as CSV with every digit, and the long list of every number of a report.
+"""A Table as CSV with 12 digits a number, and the long list of every number of a report.
 
-Numbers are in the unit that is shown (points and percent: fractions times 100), unrounded; an undefined number is an
-empty field. (The module is not called csv, as the standard library's is.)
+Numbers are in the unit that is shown (points and percent: fractions times 100); an undefined number is an empty field.
+The last digits of a float are those of the processor that added it up, so they are left out: a table made again
+elsewhere is the same file. (The module is not called csv, as the standard library's is.)
 """
 
 import csv
@@ -17,6 +18,8 @@ NUMBERS_HEADER = (
     "table", "row_group", "row", "column_group", "column",
     "value", "ci_low", "ci_high", "stderr", "level", "method", "num_examples", "unit",
 )  # fmt: skip
+
+_NUM_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -105,5 +108,7 @@ def _part(cell: Cell, part: str, scale: float) -> str:
 
 
 def _digits(value: float | None, scale: float) -> str:
-    """Return a number with every digit, in the unit shown; empty where it is unknown or undefined."""
-    return "" if value is None or math.isnan(value) else str(scale * value)
+    """Return a number with 12 digits, a count with all, in the unit shown; empty where it is unknown or undefined."""
+    if value is None or math.isnan(value):
+        return ""
+    return str(value) if isinstance(value, int) and scale == 1 else f"{scale * value + 0.0:.{_NUM_DIGITS}g}"  # no -0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from harness.exchange.lm_eval import _digest, _parts, _sampling
@@ -266,6 +267,19 @@ def test_several_responses_share_a_verdict(logs: Path, run_harness: Run) -> None
     assert texts == {"--- response 1 of 2 ---\nIt is 3.\n--- response 2 of 2 ---\nIt is 4."}
 
 
+def in_12_digits(value: Any) -> Any:
+    """Return a record as plain values, without the digits in which processors differ: the stored runs come from one."""
+    match to_builtins(value):
+        case dict() as fields:
+            return {name: in_12_digits(field) for name, field in fields.items()}
+        case list() as items:
+            return [in_12_digits(item) for item in items]
+        case float() as number:
+            return f"{number:.12g}"
+        case other:
+            return other
+
+
 @pytest.mark.parametrize("label", ["lab-chat", "lab-completion", "lab-standard"])
 def test_exported_runs_return_as_they_were(
     label: str, run_harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -279,8 +293,8 @@ def test_exported_runs_return_as_they_were(
     before, after = read(path), read(Path("runs"))
     assert after[1:] == before[1:]
     # seconds are summed in another order
-    assert [replace(task, seconds=0.0) for task in after[0].tasks] == [
-        replace(task, seconds=0.0) for task in before[0].tasks
+    assert [in_12_digits(replace(task, seconds=0.0)) for task in after[0].tasks] == [
+        in_12_digits(replace(task, seconds=0.0)) for task in before[0].tasks
     ]
     assert after[0].training == before[0].training
     assert after[0].spec.tasks == before[0].spec.tasks
