@@ -7,6 +7,9 @@ banding is that of Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, § 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from harness.audit.grams import Hashes, Runs
 from harness.audit.text import Words, word_grams
 
 if TYPE_CHECKING:
@@ -47,34 +50,68 @@ def choose_bands(threshold: float) -> tuple[int, int]:
 
 
 class NearIndex:
-    """Finds the examples that are nearly a given text."""
+    """Finds the examples that are nearly a given text. One of fewer than 5 words is near nothing: only equal."""
 
-    def __init__(self, examples: Sequence[Words], threshold: float) -> None:
-        self._threshold = threshold
-        self._shingles = [shingle_words(words) for words in examples]
+    def __init__(self, examples: Sequence[Words], runs: Runs, threshold: float) -> None:
+        """Index the examples.
+
+        Args:
+            examples: their words.
+            runs: their runs of 5 words, `texts` being numbers of examples.
+            threshold: smallest Jaccard similarity that counts as near.
+        """
+        self._examples, self._runs, self._threshold = examples, runs, threshold
+        self._known = np.unique(runs.hashes)
         self._lsh: MinHashLSH | None = None
 
-    def near(self, shingles: Shingles) -> Iterator[tuple[int, float]]:
-        """Yield the number and the similarity of every example at or above the threshold, in their order."""
+    def near(self, texts: Sequence[Words], runs: Runs) -> Iterator[tuple[int, int, float]]:
+        """Yield text, example and similarity of every pair at or above the threshold, in their order.
+
+        Only texts whose share of known shingles allows the threshold are looked up, by those that are known: without
+        the others a text is no less similar to any example, so that none is missed, and what it is called near is then
+        verified with all.
+
+        Args:
+            texts: their words.
+            runs: their runs of 5 words, in order of the texts.
+        """
+        is_known = np.isin(runs.hashes, self._known)
+        known, hashes = runs.texts[is_known], runs.hashes[is_known]
+        # repeated shingles make this count too high, never too low
+        counts = np.bincount(known, minlength=len(texts))
+        looked_up = []
+        for text in np.flatnonzero(counts).tolist():
+            shingles = shingle_words(texts[text])
+            if counts[text] >= self._threshold * len(shingles):
+                looked_up.append((text, shingles))
+        if not looked_up:
+            return
         if self._lsh is None:  # costs more than all the rest, and most files of prompts come near nothing
             self._lsh = self._build()
-        for number in sorted(self._lsh.query(_sketch([shingles])[0])):
-            similarity = jaccard(shingles, self._shingles[number])
-            if similarity >= self._threshold:
-                yield number, similarity
+        parts = np.split(hashes, np.cumsum(counts)[:-1])
+        sketches = _sketch([parts[text] for text, _ in looked_up])
+        for (text, shingles), sketch in zip(looked_up, sketches, strict=True):
+            for number in sorted(self._lsh.query(sketch)):
+                similarity = jaccard(shingles, shingle_words(self._examples[number]))
+                if similarity >= self._threshold:
+                    yield text, number, similarity
 
     def _build(self) -> "MinHashLSH":
         from datasketch import MinHashLSH
 
         index = MinHashLSH(num_perm=NUM_PERMUTATIONS, params=choose_bands(self._threshold))
-        for number, sketch in enumerate(_sketch(self._shingles)):
+        counts = np.bincount(self._runs.texts, minlength=len(self._examples))
+        numbers = np.flatnonzero(counts)
+        parts = np.split(self._runs.hashes, np.cumsum(counts)[:-1])
+        for number, sketch in zip(numbers.tolist(), _sketch([parts[number] for number in numbers]), strict=True):
             index.insert(number, sketch)
         return index
 
 
-def _sketch(texts: Sequence[Shingles]) -> "list[MinHash]":
+def _sketch(texts: Sequence[Hashes]) -> "list[MinHash]":
     from datasketch import MinHash
 
-    encoded = ([" ".join(shingle).encode() for shingle in shingles] for shingles in texts)
-    sketches: list[MinHash] = MinHash.bulk(encoded, num_perm=NUM_PERMUTATIONS, seed=_SEED)
+    # MinHash takes 32 bits; the upper half of a sum of products is the half that is mixed
+    shingles = ((hashes >> np.uint64(32)).tolist() for hashes in texts)
+    sketches: list[MinHash] = MinHash.bulk(shingles, num_perm=NUM_PERMUTATIONS, seed=_SEED, hashfunc=int)
     return sketches

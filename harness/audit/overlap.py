@@ -13,7 +13,7 @@ import numpy as np
 from harness.audit.findings import OverlapMatch, TaskOverlap
 from harness.audit.frame import Frame, find_frame
 from harness.audit.grams import Hits, Passage, RunIndex, Vocabulary
-from harness.audit.near import SHINGLE, NearIndex, shingle_words
+from harness.audit.near import SHINGLE, NearIndex
 from harness.audit.prompts import Prompt
 from harness.audit.text import Words, split_words
 from harness.errors import UsageError
@@ -77,8 +77,7 @@ class OverlapSearch:
         owners = np.repeat(np.arange(len(sizes)), sizes)
         common = np.maximum(COMMON_COUNT, np.floor(COMMON_SHARE * sizes)).astype(np.int64)
         self._runs = {length: RunIndex(passage.runs(length), owners, common) for length in (LONG, SHORT)}
-        self._shingles = RunIndex(passage.runs(SHINGLE), owners, sizes)
-        self._near = NearIndex(self._words, self.threshold)
+        self._near = NearIndex(self._words, passage.runs(SHINGLE), self.threshold)
         self._frame: Frame | None = None
 
     def add(self, prompts: Sequence[Prompt]) -> list[Words]:
@@ -114,19 +113,10 @@ class OverlapSearch:
                 found.long = cover, rows[text], " ".join(words[place : place + LONG])
 
     def _add_near(self, passage: Passage, texts: Sequence[Words], rows: Sequence[int]) -> None:
-        """Note near examples. Only prompts whose share of known shingles allows the threshold are looked up."""
-        runs = passage.runs(SHINGLE)
-        known = runs.texts[self._shingles.contains(runs.hashes)]
-        # repeated shingles make this count too high, never too low
-        counts = np.bincount(known, minlength=len(texts))
-        for text in np.flatnonzero(counts).tolist():
-            shingles = shingle_words(texts[text])
-            if counts[text] < self.threshold * len(shingles):
-                continue
-            for number, similarity in self._near.near(shingles):
-                found = self._found[number]
-                if found.near is None or similarity > found.near[0]:
-                    found.near = similarity, rows[text]
+        for text, number, similarity in self._near.near(texts, passage.runs(SHINGLE)):
+            found = self._found[number]
+            if found.near is None or similarity > found.near[0]:
+                found.near = similarity, rows[text]
 
     def finish(self) -> tuple[TaskOverlap, ...]:
         """Return what was found, task by task."""

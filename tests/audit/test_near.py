@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from harness.audit.near import NearIndex, choose_bands, jaccard, shingle_words
+from harness.audit.grams import Vocabulary
+from harness.audit.near import SHINGLE, NearIndex, choose_bands, jaccard, shingle_words
 
 
 def test_jaccard_of_shingles() -> None:
@@ -30,21 +31,22 @@ def test_pairs_at_the_threshold_become_candidates(threshold: float) -> None:
 def test_all_near_pairs_of_random_texts_are_found() -> None:
     """The same pairs as by brute force, over texts made of each other by replacing words."""
     rng = random.Random(1)
-    vocabulary = [f"w{number}" for number in range(500)]
-    examples = [tuple(rng.choices(vocabulary, k=40)) for _ in range(60)]
+    words = [f"w{number}" for number in range(500)]
+    examples = [tuple(rng.choices(words, k=40)) for _ in range(60)]
     prompts = []
-    for words in examples:
-        changed = list(words)
+    for example in examples:
+        changed = list(example)
         for _ in range(rng.randrange(4)):
-            changed[rng.randrange(40)] = rng.choice(vocabulary)
-        prompts.append(shingle_words(tuple(changed)))
-    index = NearIndex(examples, 0.6)
-    found = {(row, number) for row, prompt in enumerate(prompts) for number, _ in index.near(prompt)}
+            changed[rng.randrange(40)] = rng.choice(words)
+        prompts.append(tuple(changed))
+    vocabulary = Vocabulary(examples)
+    index = NearIndex(examples, vocabulary.encode(examples).runs(SHINGLE), 0.6)
+    found = {(row, number) for row, number, _ in index.near(prompts, vocabulary.encode(prompts).runs(SHINGLE))}
     expected = {
         (row, number)
         for row, prompt in enumerate(prompts)
-        for number, words in enumerate(examples)
-        if jaccard(prompt, shingle_words(words)) >= 0.6
+        for number, example in enumerate(examples)
+        if jaccard(shingle_words(prompt), shingle_words(example)) >= 0.6
     }
     assert found == expected
     assert 20 < len(expected) < 60
