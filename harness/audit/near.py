@@ -75,7 +75,10 @@ class NearIndex:
             texts: their words.
             runs: their runs of 5 words, in order of the texts.
         """
-        is_known = np.isin(runs.hashes, self._known)
+        if not len(self._known):
+            return
+        places = np.minimum(np.searchsorted(self._known, runs.hashes), len(self._known) - 1)
+        is_known = self._known[places] == runs.hashes
         known, hashes = runs.texts[is_known], runs.hashes[is_known]
         # repeated shingles make this count too high, never too low
         counts = np.bincount(known, minlength=len(texts))
