@@ -12,6 +12,8 @@ from torch import Tensor
 
 from harness.schema import Sampling
 
+_CACHED = 2**17
+"""Logits that are worked on at a time on a CPU: some ten passes over 1 MB of them, which its cache can hold."""
 _MARGIN = 44
 """Columns looked at beyond top-k, so that tokens tied with the k-th are among them without sorting the vocabulary."""
 
@@ -68,7 +70,7 @@ def make_rules(samplings: Sequence[Sampling], seeds: Sequence[int], device: str 
     )
 
 
-def select_rows(rules: Rules, rows: Tensor) -> Rules:
+def select_rows(rules: Rules, rows: Tensor | slice) -> Rules:
     """Return the rules of some rows of the batch."""
     return rules._replace(**{name: getattr(rules, name)[rows] for name in _PER_ROW})
 
@@ -89,6 +91,15 @@ def choose_tokens(logits: Tensor, rules: Rules, step: int, seen: Tensor | None, 
         seen: Rows × vocabulary, True where a token is in the row's prompt or completion; used by the penalty only.
         tolerance: Size of errors in the logits, in their own unit, under which `doubtful` must be raised.
     """
+    at_a_time = max(1, _CACHED // logits.shape[-1])
+    looks_at_all = rules.samples and not rules.max_top_k
+    if looks_at_all and logits.device.type == "cpu" and len(logits) > at_a_time:
+        blocks = [slice(start, start + at_a_time) for start in range(0, len(logits), at_a_time)]
+        parts = [
+            choose_tokens(logits[rows], select_rows(rules, rows), step, None if seen is None else seen[rows], tolerance)
+            for rows in blocks
+        ]
+        return Choice(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
     scores = logits if logits.dtype == torch.float64 else logits.float()
     if rules.penalises and seen is not None:
         scores = penalise(scores, rules.penalty, seen)

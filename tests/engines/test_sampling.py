@@ -67,6 +67,22 @@ def test_processors_equal_those_of_transformers(sampling):
     torch.testing.assert_close(ours.float(), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("sampling", [Sampling(temperature=1.0), Sampling(temperature=0.6, top_p=0.9)])
+def test_rows_of_a_large_vocabulary_are_chosen_as_each_alone(sampling, monkeypatch):
+    """Blocks that the cache can hold change nothing, the penalty's columns included."""
+    sampling = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, repetition_penalty=1.3)
+    logits, seeds = random_logits(7, 5000), list(range(7))
+    seen = torch.rand(7, 5000, generator=torch.Generator().manual_seed(2)) < 0.1
+    rules = make_rules([sampling] * 7, seeds)
+    monkeypatch.setattr("harness.engines.sampling._CACHED", 10_000)
+    blocks = choose_tokens(logits, rules, 3, seen, 1e-3)
+    monkeypatch.setattr("harness.engines.sampling._CACHED", 2**30)
+    whole = choose_tokens(logits, rules, 3, seen, 1e-3)
+    for ours, expected in zip(blocks, whole, strict=True):
+        assert torch.equal(ours, expected)
+    assert len(set(blocks.tokens.tolist())) > 1
+
+
 def test_tokens_tied_with_the_kth_are_kept():
     """Top-k keeps every token that ties with the k-th, as transformers does, even more of them than are looked at."""
     logits = random_logits(8, 400).round()
