@@ -3,6 +3,7 @@
 verl hands over decoded text without special tokens, so whether a turn ended cannot be known here.
 """
 
+import atexit
 import functools
 import os
 import threading
@@ -50,4 +51,5 @@ def _make_scorer(task: str) -> Scorer:
 
     scorer = TASKS[task].scorer_factory(ScorerOptions(num_workers=NUM_WORKERS, data_dir=os.environ.get("HARNESS_DATA")))
     scorer.check()
+    atexit.register(scorer.close)
     return scorer
