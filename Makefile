@@ -12,7 +12,7 @@ quickstart: install sandbox  ## the whole story, offline, on the CPU: train GRLO
 	$(BIN)/harness study report quickstart.toml
 
 test: install sandbox  ## the whole test suite
-	$(BIN)/pytest -n auto -q
+	$(BIN)/pytest -n auto --dist worksteal -q
 
 # vLLM's CPU build needs older packages than the rest, so it has an environment of its own.
 test-vllm: build/vllm/.installed sandbox  ## the tests with vLLM, offline and served, on the CPU: 2 GB to install

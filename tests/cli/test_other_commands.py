@@ -45,10 +45,10 @@ def test_lab_tasks_pass_their_check(run_harness: Run) -> None:
     assert out.count("200/200") == 9
 
 
-@pytest.mark.parametrize("suite", ["math", "code", "chat"])
-def test_real_tasks_pass_their_check(run_harness: Run, data_dir: Path, suite: str) -> None:
-    """The same on every real row."""
-    code, out, _ = run_harness("tasks", "check", suite, "--data-dir", str(data_dir))
+@pytest.mark.parametrize("flags", [("math",), ("code", "--limit=164"), ("chat",)], ids=lambda flags: flags[0])
+def test_real_tasks_pass_their_check(run_harness: Run, data_dir: Path, flags: tuple[str, ...]) -> None:
+    """The same on every real row, but for MBPP+, of whose 378 the first 164 are enough for the time they take."""
+    code, out, _ = run_harness("tasks", "check", *flags, "--data-dir", str(data_dir))
     assert code == 0, out
 
 

@@ -1,4 +1,4 @@
-"""A real model, real scorers, ten kills: the run ends as if nothing had happened."""
+"""A real model, real scorers, five kills: the run ends as if nothing had happened."""
 
 import random
 import subprocess
@@ -23,17 +23,16 @@ def finished(root: Path) -> tuple[list[Generation], list[Score], RunRecord]:
     return [msgspec.structs.replace(item, seconds=0.0) for item in generations], scores, read_run(path)
 
 
-def test_ten_kills_change_nothing(tmp_path: Path) -> None:
-    """SIGKILL at ten random moments: sorted by key, both files equal an uninterrupted run's but for `seconds`.
+def test_five_kills_change_nothing(tmp_path: Path) -> None:
+    """SIGKILL at five random moments: sorted by key, both files equal an uninterrupted run's but for `seconds`.
 
-    Half of the moments fall while the first half of the work is done, wherever that is on this machine: each kill waits
-    for a random amount of progress, then for a random part of a second.
+    Each kill waits for a random amount of progress, then for a random part of a second.
     """
     subprocess.run([*COMMAND, str(tmp_path / "whole")], check=True, capture_output=True)
     draw = random.Random(20)
     num_killed_at_work = 0
-    for kill in range(10):
-        wanted = kill * 30 + draw.randint(1, 30)
+    for kill in range(5):
+        wanted = kill * 60 + draw.randint(1, 60)
         process = subprocess.Popen(
             [*COMMAND, str(tmp_path / "cut")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -43,7 +42,7 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
         num_killed_at_work += process.poll() is None
         process.kill()
         process.wait()
-    assert num_killed_at_work >= 5, "the kills came too late to prove anything"
+    assert num_killed_at_work >= 3, "the kills came too late to prove anything"
     subprocess.run([*COMMAND, str(tmp_path / "cut")], check=True, capture_output=True)
     whole, cut = finished(tmp_path / "whole"), finished(tmp_path / "cut")
     assert cut[0] == whole[0]
