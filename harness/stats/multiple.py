@@ -1,7 +1,8 @@
 """Adjustment of p-values for the number of questions asked at once. No other correction than Holm's lives here."""
 
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -11,12 +12,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     dependence between the tests. The i-th smallest of m is max_{j≤i} min(1, (m − j + 1) p_(j)). nan (a test that could
     not be made) stays nan and does not count in the family. One p-value is returned as it is; none give [].
 
-    Call it once per family: statsmodels collects garbage in every call, some 0.1 s in a large process.
+    Four lines of our own: statsmodels' multipletests collects the garbage of the whole process in every call, 0.04 s in
+    a small one, 0.3 s beside loaded torch and transformers; a study's report adjusts some twenty families.
     """
-    from statsmodels.stats.multitest import multipletests
-
-    defined = [p for p in p_values if not math.isnan(p)]
-    if not defined:
-        return [math.nan] * len(p_values)
-    adjusted = iter(multipletests(defined, method="holm")[1])
-    return [p if math.isnan(p) else float(next(adjusted)) for p in p_values]
+    p = np.array(p_values, dtype=float)
+    (defined,) = np.nonzero(~np.isnan(p))
+    order = defined[np.argsort(p[defined], kind="stable")]
+    steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
+    p[order] = np.minimum(steps, 1.0)
+    return p.tolist()

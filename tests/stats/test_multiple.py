@@ -33,8 +33,17 @@ def test_only_undefined() -> None:
     assert all(math.isnan(p) for p in holm([math.nan, math.nan]))
 
 
+def test_what_is_given_stays_as_it_is() -> None:
+    """An array that the caller keeps is not written to."""
+    given = np.array([0.01, 0.04, 0.03])
+    holm(given)  # type: ignore[arg-type]
+    assert given.tolist() == [0.01, 0.04, 0.03]
+
+
 def test_rejections_match_statsmodels() -> None:
-    """Rejecting where the adjusted value is at most α is the step-down procedure."""
-    p_values = np.random.default_rng(0).random(40) ** 4
-    rejected = multipletests(p_values, alpha=0.05, method="holm")[0]
+    """The adjusted values are its own, ties and all; rejecting where they are at most α is the step-down procedure."""
+    p_values = np.round(np.random.default_rng(0).random(40) ** 4, 2)
+    assert len(set(p_values)) < 40
+    rejected, adjusted = multipletests(p_values, alpha=0.05, method="holm")[:2]
+    assert holm(list(p_values)) == adjusted.tolist()
     assert (np.array(holm(list(p_values))) <= 0.05).tolist() == rejected.tolist()
