@@ -20,4 +20,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = defined[np.argsort(p[defined], kind="stable")]
     steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
     p[order] = np.minimum(steps, 1.0)
-    return p.tolist()
+    return [float(value) for value in p]
